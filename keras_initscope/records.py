@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 class Quantity(StrEnum):
     """What a tensor is to its layer.
 
-    A kernel multiplies the signal (also a scale such as `gamma`, an embedding, a recurrent kernel), a bias is
-    added to it (also `beta`). The preactivation is what the activation function receives, the
-    activation is what the layer gives on. A gradient is that of the loss, unscaled; an update is
-    what one training step added to a kernel.
+    A kernel multiplies the signal (also a scale such as `gamma`, an embedding, a recurrent
+    kernel), a bias is added to it (also `beta`). The preactivation is what the activation function
+    receives, the activation is what the layer gives on. A gradient is that of the loss, unscaled;
+    an update is what one training step added to a kernel.
     """
 
     KERNEL = "kernel"
@@ -175,7 +175,11 @@ class Snapshot:
         Example:
 
         ```python
-        monitor.history[0].profile("activation", "variance")  # {"dense": 0.41, "dense_1": 0.24}
+        tap = Tap(layer="dense", quantity=Quantity.KERNEL, depth=0, size=12)
+        stats = TensorStats(tap=tap, values={"variance": 0.5})
+        info = StepInfo(loss=1.2, learning_rate=0.1, time=0.0)
+        snapshot = Snapshot(step=0, info=info, stats=(stats,))
+        assert snapshot.profile("kernel", "variance") == {"dense": 0.5}
         ```
         """
         wanted = Quantity(quantity)
