@@ -1,3 +1,6 @@
 """See whether a deep Keras network can train, start it right, and watch it while it trains."""
 
+from keras_initscope.callbacks import VarianceMonitor
+
+__all__ = ["VarianceMonitor"]
 __version__ = "0.1.0"
