@@ -8,13 +8,12 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
+from measuring import measure
 
 from keras_initscope.buckets import BUCKETS
 from keras_initscope.measurement import histograms
 from keras_initscope.measurement.backends import tensorflow as backend
 from keras_initscope.measurement.histograms import SAMPLE, stride_for
-
-from measurement.test_statistics import measure
 
 SHAPES = st.lists(st.integers(1, 200), min_size=1, max_size=4).map(tuple)
 
