@@ -14,7 +14,7 @@ from keras import layers, ops
 from measuring import assert_agree, reference
 
 import keras_initscope as initscope
-from keras_initscope.records import Quantity
+from keras_initscope import graph
 
 BATCH = 16
 RATE = 0.1
@@ -189,8 +189,7 @@ def attention():
         mixed = ops.einsum("acbe,aecd->abcd", ops.softmax(scores), v)
         out = project(heads._output_dense, mixed, "abcd,cde->abe")
         name = "heads/attention_output"
-        out = put("activation", name, put("preactivation", name, out))
-        return out
+        return put("activation", name, put("preactivation", name, out))
 
     x = np.random.default_rng(0).integers(0, 9, (BATCH, 4)).astype("int32")
     return Case(model, forward, x, _normal(4, 6, seed=1), rel=3e-5)
@@ -314,8 +313,6 @@ def _as_units(tensors):
 
 def _weight_names(model):
     """Path of each trainable variable to its quantity and its name in a snapshot."""
-    from keras_initscope import graph
-
     return {
         variable.path: (quantity, f"{node.path}/{part}" if part else node.path)
         for node in graph.layers(model)
@@ -347,6 +344,9 @@ def assert_snapshot(snapshot, seen, case):
             del rows["signal"], rows["constant"]
         assert found[address].tap.size == values.size, address
         assert found[address].histogram.total == values.size, address
+        if rows["root_mean_square"] < 1e-7:  # zero but for rounding, as a key's bias gradient
+            assert found[address].values["root_mean_square"] < 1e-6
+            continue
         try:
             assert_agree(found[address].values, rows, case.rel)
         except AssertionError as error:
@@ -354,7 +354,7 @@ def assert_snapshot(snapshot, seen, case):
 
 
 @pytest.mark.parametrize(
-    ("build", "jit"), [*((case, False) for case in CASES), (mlp, True), (cnn, True)]
+    ("build", "jit"), [*((case, False) for case in CASES), (cnn, True), (subclassed, True)]
 )
 def test_a_snapshot_is_the_step_taken_apart(build, jit, tmp_path):
     keras.utils.set_random_seed(0)
@@ -386,7 +386,7 @@ def test_gradients_are_recorded_unscaled_in_mixed_precision(policy, tmp_path):
             x = _dense(put, part, x, part.name)
         return x
 
-    case = Case(model, forward, _normal(5), _normal(3, seed=1), rel=1e-3)
+    case = Case(model, forward, _normal(5), _normal(3, seed=1), rel=2e-2)
     seen, loss = by_hand(case, scale=2.0**15 if policy == "mixed_float16" else 1.0)
     snapshot = by_monitor(case, tmp_path, jit_compile=False)
     assert snapshot.info.loss == pytest.approx(loss, rel=1e-4)
@@ -477,13 +477,14 @@ def test_a_cotangent_that_comes_as_slices_is_measured(tmp_path):
     assert found["root_mean_square"] > 0
 
 
-def test_gradient_accumulation_and_steps_per_execution_record_the_batch_gradient(tmp_path):
+def test_while_gradients_accumulate_the_batch_gradient_is_recorded(tmp_path):
     keras.utils.set_random_seed(0)
     case = mlp()
     seen, _ = by_hand(case)
     case.model.compile(keras.optimizers.SGD(RATE, gradient_accumulation_steps=4), "mse")
     snapshot = by_monitor(case, tmp_path)
-    expected = reference(np.asarray(seen["gradient", "a/kernel"]).reshape(-1, 1))
+    gradient = seen["gradient", case.model.layers[0].kernel.path]
+    expected = reference(np.asarray(gradient).reshape(-1, 1))
     found = snapshot.find("kernel_gradient", "a").values
     assert_agree(found, {name: expected[name] for name in ("variance", "minimum", "maximum")})
     assert snapshot.find("kernel_update", "a").values["root_mean_square"] == 0
