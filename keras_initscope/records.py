@@ -69,7 +69,7 @@ class Histogram:
     """Counts of values in exponent buckets, the occupied buckets only.
 
     Args:
-        buckets: `(k,)` bucket numbers, increasing; `measurement.histograms` knows their edges.
+        buckets: `(k,)` bucket numbers, increasing; the module `buckets` knows their edges.
         counts: `(k,)` number of values in each.
     """
 

@@ -1,0 +1,202 @@
+"""The watch: stands before a model's training function for the duration of one `fit`.
+
+Owns the order of events around a training step: look, train on the very same batch, read off. The
+training function itself is never changed, and every batch reaches it exactly once.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from typing import Any
+
+from keras_initscope.callbacks.schedule import Schedule
+from keras_initscope.measurement import backends
+from keras_initscope.measurement.meter import Meter
+from keras_initscope.records import Snapshot
+
+
+class Watch:
+    """Takes the place of `model.train_function`.
+
+    Args:
+        model: The model being fitted.
+        meter: Measures it.
+        schedule: Says when.
+        emit: Called with each snapshot and the share of time spent on looking so far.
+        planned: Epochs, and steps an epoch or `None`, of this fit.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        meter: Meter,
+        schedule: Schedule,
+        emit: Callable[[Snapshot, float], None],
+        planned: tuple[int, int | None],
+    ) -> None:
+        self._model, self._meter, self._schedule, self._emit = model, meter, schedule, emit
+        self._epochs, self._epoch_steps = planned
+        self._backend = backends.current()
+        self._history = getattr(model, "history", None)
+        self._step = _steps_taken(model)
+        self._epoch, self._batch = -1, 0
+        self._looked_at = -1
+        self._last_batch: Any = None
+        self._seconds = {"training": 0.0, "looking": 0.0}
+        self._mark = time.perf_counter()
+        self._real = model.train_function
+        self.active = True
+        model.train_function = self
+
+    def leave(self) -> None:
+        """Give the model its training function back."""
+        self.active = False
+        if self._model.train_function is self:
+            real = self._real
+            while isinstance(real, Watch) and not real.active:
+                real = real._real
+            self._model.train_function = real
+        self._last_batch = None
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Note that an epoch begins."""
+        if self._epoch_steps and self._epoch >= 0:
+            self._step += self._epoch_steps - self._batch  # the last execution may have been short
+        self._epoch, self._batch = epoch, 0
+
+    def __call__(self, iterator: Any) -> Any:
+        """Train on what the iterator gives next, and look first if it is time."""
+        if self.active and self._model.history is not self._history:
+            self.leave()  # that fit was broken off, this is another one
+        if not self.active:
+            return self._real(iterator)
+        length = int(self._model.steps_per_execution)
+        due = False
+        with self._harmless():
+            due = self._due(iterator, length)
+        return self._watched(iterator, length) if due else self._plain(iterator, length)
+
+    def finish(self) -> None:
+        """Look at what training arrived at, unless its last step was looked at."""
+        if self._last_batch is not None and self._looked_at < self._step:
+            with self._timed(counts=False):
+                self._meter.before(self._last_batch)
+                self._report(self._meter.after(self._step, 0))
+
+    def _due(self, iterator: Any, length: int) -> bool:
+        self._account("training")
+        asked = self._schedule.due(self._step, length, new_epoch=self._batch == 0)
+        first = self._looked_at < 0
+        return (first or asked or self._is_last(length)) and self._meter.is_ready(iterator)
+
+    def _is_last(self, length: int) -> bool:
+        if not self._epoch_steps or self._epoch < self._epochs - 1:
+            return False
+        return self._batch + length >= self._epoch_steps
+
+    def _plain(self, iterator: Any, length: int) -> Any:
+        outputs = self._trained(iterator)
+        self._advance(length)
+        return outputs
+
+    def _watched(self, iterator: Any, length: int) -> Any:
+        batches = list(islice(iterator, length))
+        if not batches:
+            return self._trained(iterator)  # which says in its own way that there are no more
+        counts = self._looked_at >= 0 and not self._is_last(length)
+        looked = False
+        with self._harmless(), self._timed(counts):
+            self._meter.before(batches[0])
+            looked = True
+        outputs = self._trained(self._again(batches, iterator))
+        if looked:
+            with self._harmless(), self._timed(counts):
+                self._report(self._meter.after(self._step, len(batches)))
+        self._last_batch = batches[-1]
+        self._advance(len(batches))
+        return outputs
+
+    def _again(self, batches: list[Any], iterator: Any) -> Any:
+        try:
+            return self._backend.replay(batches, iterator)
+        except Exception as error:  # a kind of batch that cannot be put back as it came
+            announce(
+                f"VarianceMonitor hands batches on outside tf.data, because {error!r}. Training "
+                "goes on with the same data."
+            )
+            return chain(batches)
+
+    def _trained(self, iterator: Any) -> Any:
+        """Train; let the fit go when it breaks off."""
+        try:
+            return self._real(iterator)
+        except BaseException as error:
+            if not self._backend.is_end_of_data(error):
+                self.leave()
+            raise
+        finally:
+            self._account("training")
+
+    def _advance(self, steps: int) -> None:
+        self._step += steps
+        self._batch += steps
+
+    def _report(self, snapshot: Snapshot) -> None:
+        self._looked_at = snapshot.step
+        training = max(self._seconds["training"], 1e-9)
+        self._emit(snapshot, self._seconds["looking"] / training)
+
+    def _account(self, kind: str) -> float:
+        now = time.perf_counter()
+        spent, self._mark = now - self._mark, now
+        self._seconds[kind] += spent
+        if kind == "training":
+            self._schedule.trained(spent)
+        return spent
+
+    @contextmanager
+    def _timed(self, counts: bool) -> Iterator[None]:
+        """Count the time as looking, without what tracing took."""
+        self._account("training")
+        setup = self._meter.setup_seconds
+        yield
+        spent = self._account("looking")
+        traced = self._meter.setup_seconds - setup
+        self._seconds["looking"] -= traced
+        if counts and not traced:
+            self._schedule.spent(spent)
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """A fault inside ends the watch, not the fit."""
+        try:
+            yield
+        except Exception as error:  # whatever it is, training is more important
+            self.leave()
+            announce(stood_aside(error))
+
+
+def stood_aside(error: BaseException) -> str:
+    """The sentence that says why the monitor stopped."""
+    return (
+        f"VarianceMonitor stands aside, training goes on without it. Reason: "
+        f"{type(error).__name__}: {error}"
+    )
+
+
+def announce(message: str) -> None:
+    """Warn, without ever raising: warnings may have been turned into errors."""
+    try:
+        warnings.warn(message, stacklevel=2)
+    except Warning:
+        sys.stderr.write(f"{message}\n")
+
+
+def _steps_taken(model: Any) -> int:
+    iterations = getattr(model.optimizer, "iterations", None)
+    return 0 if iterations is None else int(iterations.numpy())

@@ -1,0 +1,140 @@
+"""A Keras model as its layers in forward order, for any kind of model.
+
+Owns the names and the order of layers, and which of a layer's variables are kernels or biases.
+Touches no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_initscope.records import LayerInfo, Quantity
+
+_ADDED = ("bias", "beta")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerNode:
+    """One layer of a model.
+
+    Args:
+        layer: The Keras layer.
+        path: Its path from the model down, unique within the model.
+    """
+
+    layer: Any
+    path: str
+
+    def info(self, depth: int) -> LayerInfo:
+        """The record of this layer at `depth`."""
+        return LayerInfo(
+            path=self.path,
+            kind=type(self.layer).__name__,
+            depth=depth,
+            activation=_activation_name(self.layer),
+        )
+
+    def weights(self) -> Iterator[tuple[Quantity, str, Any]]:
+        """The layer's own trained variables, also while they are frozen.
+
+        Yields:
+            Quantity (kernel or bias), part (empty for a variable that bears the quantity's own
+            name) and Keras variable.
+        """
+        for variable in own_variables(self.layer):
+            added = variable.name.endswith(_ADDED)
+            quantity = Quantity.BIAS if added else Quantity.KERNEL
+            yield quantity, "" if variable.name == quantity.value else variable.name, variable
+
+
+def layers(model: Any) -> list[LayerNode]:
+    """Every layer inside a model, in forward order as far as the model's structure tells it.
+
+    Args:
+        model: A Keras model or layer: Sequential, functional, nested or subclassed.
+
+    Returns:
+        One node a layer, each layer once, sub-layers before the layer that holds them. The order
+        is topological in functional models and that of creation in subclassed ones.
+    """
+    nodes: list[LayerNode] = []
+    seen: set[int] = {id(model)}
+    taken: set[str] = set()
+
+    def visit(owner: Any, prefix: str) -> None:
+        for layer in _children(owner):
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            path = _unique(prefix + layer.name, taken)
+            visit(layer, path + "/")
+            nodes.append(LayerNode(layer=layer, path=path))
+
+    visit(model, "")
+    return nodes
+
+
+def build(model: Any, batch: Any) -> None:
+    """Create whatever variables of a compiled model its first training step would create.
+
+    Args:
+        model: A compiled Keras model.
+        batch: What its training step receives.
+    """
+    if not is_built(model):
+        model._symbolic_build(data_batch=batch)
+
+
+def is_built(model: Any) -> bool:
+    """Whether every variable that training uses exists already."""
+    parts = [model, *(node.layer for node in layers(model))]
+    compiled = (getattr(model, name, None) for name in ("_compile_metrics", "_compile_loss"))
+    return all(getattr(part, "built", True) for part in [*parts, *compiled] if part is not None)
+
+
+def own_variables(layer: Any) -> list[Any]:
+    """The trained variables that the layer holds itself, sub-layers excluded, frozen or not."""
+    return list(layer._trainable_variables)
+
+
+def reorder(nodes: Sequence[LayerNode], finished: Mapping[int, int]) -> list[LayerNode]:
+    """Put nodes into the order in which their layers were seen to finish.
+
+    Args:
+        nodes: Nodes in structural order.
+        finished: `id(layer)` to its place in the observed order.
+
+    Returns:
+        The nodes; one that was never seen stays behind its structural predecessor.
+    """
+    place, keyed = -1, []
+    for node in nodes:
+        place = finished.get(id(node.layer), place)
+        keyed.append((place, node))
+    return [node for _, node in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def _children(owner: Any) -> list[Any]:
+    # A functional model's `layers` is sorted by depth, a subclassed one's by creation.
+    is_model = isinstance(owner, keras.Model)
+    found = owner.layers if is_model else owner._flatten_layers(include_self=False, recursive=False)
+    return [child for child in found if not isinstance(child, keras.layers.InputLayer)]
+
+
+def _unique(path: str, taken: set[str]) -> str:
+    candidate, number = path, 1
+    while candidate in taken:
+        candidate, number = f"{path}_{number}", number + 1
+    taken.add(candidate)
+    return candidate
+
+
+def _activation_name(layer: Any) -> str | None:
+    activation = getattr(layer, "activation", None)
+    if activation is None:
+        return None
+    return getattr(activation, "__name__", None) or type(activation).__name__

@@ -1,0 +1,263 @@
+"""TensorFlow's verbs: taps, bit patterns, counting, compiled looks, batches put back.
+
+Owns everything that must be said in TensorFlow. Knows no Keras layer, no statistic's meaning.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.python.framework import op_def_registry
+
+#: Stateful ops that change nothing outside the graph, by prefix.
+_HARMLESS = (
+    "Assert",
+    "PartitionedCall",
+    "Print",
+    "ReadVariableOp",
+    "ResourceGather",
+    "StatefulPartitionedCall",
+    "StringFormat",
+    "VarHandleOp",
+    "VarIsInitializedOp",
+    "VariableShape",
+    "_Arg",
+    "_Retval",
+    "Case",
+    "If",
+    "While",
+    "Placeholder",
+)
+_GRID = np.linspace(-12.0, 12.0, 1921, dtype=np.float32)
+
+
+def graph() -> Any:
+    """The graph that is being built; equal graphs are one object."""
+    return tf.compat.v1.get_default_graph()
+
+
+def is_float(value: Any) -> bool:
+    """Whether the value is a dense floating-point tensor."""
+    return isinstance(value, tf.Tensor) and value.dtype.is_floating
+
+
+def dense(gradient: Any) -> Any:
+    """A gradient as a dense tensor; an embedding's comes as slices."""
+    return tf.convert_to_tensor(gradient)
+
+
+def watch(tensor: Any, record: Callable[[Any], None]) -> Any:
+    """An identity of `tensor` that calls `record` with the cotangent when gradients are taken."""
+
+    @tf.custom_gradient
+    def tap(value: Any) -> Any:
+        def gradient(cotangent: Any) -> Any:
+            record(cotangent)
+            return cotangent
+
+        return tf.identity(value), gradient
+
+    return tap(tensor)
+
+
+def with_slope(function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
+    """Call an elementwise function and differentiate it.
+
+    Returns:
+        `function(tensor)` and its derivative at each element; `None` for the latter where the
+        function is the identity or the derivative is not known.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(tensor)
+        outputs = function(tensor)
+    if outputs is tensor or not is_float(outputs):
+        return outputs, None
+    return outputs, tape.gradient(outputs, tensor)
+
+
+def slope_bound(function: Callable[[Any], Any]) -> tuple[bool, float]:
+    """Try a function out on a grid from -12 to 12.
+
+    Returns:
+        Whether it acts on each element alone, and its steepest slope in magnitude.
+    """
+    try:
+        with tf.init_scope():
+            row, column = _GRID[None, :], _GRID[:, None]
+            outputs, slope = with_slope(function, tf.constant(row))
+            alone = np.asarray(function(tf.constant(column)))
+            if outputs.shape != row.shape or not np.allclose(
+                np.asarray(outputs), alone.T, rtol=1e-4, atol=1e-6
+            ):
+                return False, float("nan")
+            return True, 1.0 if slope is None else float(np.max(np.abs(np.asarray(slope))))
+    except Exception:  # a user's function may refuse the grid for any reason of its own
+        return False, float("nan")
+
+
+def bits(tensor: Any) -> Any:
+    """The int32 bit patterns of a float32 tensor."""
+    return tf.bitcast(tensor, tf.int32)
+
+
+def count_rows(numbers: Any, size: int) -> Any:
+    """How often each of 0 .. `size` - 1 occurs in each row of a two-dimensional int32 tensor."""
+    # The op takes a single row faster when it is flat.
+    single = numbers.shape[0] == 1
+    counts = tf.raw_ops.DenseBincount(
+        input=tf.reshape(numbers, [-1]) if single else numbers,
+        size=tf.constant(size),
+        weights=tf.zeros([0], tf.int32),
+        binary_output=False,
+    )
+    return tf.reshape(counts, [-1, size])
+
+
+def to_host(packed: Any) -> NDArray[np.int32]:
+    """Bring a tensor to the host."""
+    return np.asarray(packed)
+
+
+def replicas(model: Any) -> int:
+    """On how many devices the model trains at once."""
+    return int(model.distribute_strategy.num_replicas_in_sync)
+
+
+class Compiled:
+    """A function compiled once for each kind of input, looked through before it first runs.
+
+    Args:
+        function: Tensors in, `(tensors, anything)` out; the second part is made while tracing and
+            handed back with each result.
+        jit: Whether XLA compiles it.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Any, Any]], *, jit: bool) -> None:
+        self._notes: dict[int, Any] = {}
+        self._cleared: set[int] = set()
+        self.traces = 0
+
+        @tf.autograph.experimental.do_not_convert
+        def traced(*args: Any) -> Any:
+            self.traces += 1
+            tensors, note = function(*args)
+            self._notes[id(graph())] = note
+            return tensors
+
+        self._function = tf.function(traced, reduce_retracing=True, jit_compile=jit)
+
+    def prepare(self, *args: Any) -> None:
+        """Trace for these arguments unless that has been done.
+
+        Raises:
+            SideEffectError: If running it would change state outside the graph.
+        """
+        with _kept_random_state():
+            concrete = self._function.get_concrete_function(*args)
+        key = id(concrete.graph)
+        if key not in self._cleared:
+            found = sorted(_side_effects(concrete.graph))
+            if found:
+                raise SideEffectError(found)
+            self._cleared.add(key)
+        self._current = self._notes[key]
+
+    def __call__(self, *args: Any) -> tuple[Any, Any]:
+        """Run it, after `prepare` with the same arguments."""
+        return self._function(*args), self._current
+
+
+class SideEffectError(Exception):
+    """A graph would change state that is not its own."""
+
+
+@contextmanager
+def _kept_random_state() -> Iterator[None]:
+    """Tracing runs the user's Python code once more; its random numbers must not be used up."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _side_effects(traced: Any) -> set[str]:
+    definition = traced.as_graph_def(add_shapes=False)
+    nodes = list(definition.node)
+    for inner in definition.library.function:
+        nodes.extend(inner.node_def)
+    return {node.op for node in nodes if _is_effect(node)}
+
+
+def _is_effect(node: Any) -> bool:
+    if node.op.startswith(_HARMLESS):
+        return False
+    registered = _op_definition(node.op)
+    return registered is not None and registered.is_stateful and not _is_seeded(node)
+
+
+def _op_definition(name: str) -> Any:
+    return op_def_registry.get(name)
+
+
+def _is_seeded(node: Any) -> bool:
+    return node.op.startswith("Stateless")
+
+
+def is_end_of_data(error: BaseException) -> bool:
+    """Whether the error only says that an iterator has no more batches."""
+    return isinstance(error, StopIteration | tf.errors.OutOfRangeError)
+
+
+def without_optionals(batch: Any) -> Any:
+    """A batch with the `None`s that Keras hides in empty optionals."""
+    return keras.tree.map_structure(
+        lambda part: None if isinstance(part, tf.experimental.Optional) else part, batch
+    )
+
+
+def symbolic_batch(iterator: Any) -> Any:
+    """The shapes and dtypes of the batches that an iterator gives, as Keras tensors."""
+
+    def symbolic(spec: Any) -> Any:
+        if not isinstance(spec, tf.TensorSpec):
+            return None
+        return keras.KerasTensor(tuple(spec.shape), keras.backend.standardize_dtype(spec.dtype))
+
+    return keras.tree.map_structure(symbolic, iterator.element_spec)
+
+
+def replay(batches: Sequence[Any], iterator: Any) -> Any:
+    """An iterator over batches that were taken out of another one.
+
+    It has the same element type as the other one, so that a function traced for that is not traced
+    again.
+    """
+    dataset = tf.data.Dataset.from_tensors(batches[0])
+    for batch in batches[1:]:
+        dataset = dataset.concatenate(tf.data.Dataset.from_tensors(batch))
+    return iter(_Retyped(dataset, iterator.element_spec))
+
+
+class _Retyped(tf.data.Dataset):
+    """A dataset under a more general element type."""
+
+    def __init__(self, dataset: Any, element_spec: Any) -> None:
+        self._dataset = dataset
+        self._spec = element_spec
+        super().__init__(dataset._variant_tensor)
+
+    def _inputs(self) -> list[Any]:
+        return [self._dataset]
+
+    @property
+    def element_spec(self) -> Any:
+        return self._spec

@@ -1,0 +1,391 @@
+"""Where the taps are: what layers, activations and optimizers hand over while a step is traced.
+
+Owns the hooks into Keras and their guards. They are set at class level, answer only to the thread
+that records, and are gone when recording ends. Computes no statistic.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import keras
+
+from keras_initscope.graph import LayerNode, own_variables
+from keras_initscope.records import Quantity
+
+_ACTIVATION_LAYERS = (
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ELU,
+)
+
+_state = threading.local()
+_hooking = threading.RLock()
+
+
+@dataclass(slots=True)
+class Captured:
+    """What was caught at one tap, one tensor for each time its layer was called.
+
+    Args:
+        tensors: The tensors, of equal trailing shape.
+        unit_axis: Axis of a tensor that runs over units.
+        slopes: The activation function's derivative at each element of `tensors`, or empty.
+        slope_bound: The greatest slope of that function anywhere, NaN where unknown.
+    """
+
+    tensors: list[Any] = field(default_factory=list)
+    unit_axis: int = -1
+    slopes: list[Any] = field(default_factory=list)
+    slope_bound: float = float("nan")
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A tapped tensor, and under which quantities its cotangent is to be kept."""
+
+    tensor: Any
+    layer: Any
+    part: str = ""
+    gradients: list[Quantity] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call of a layer under way, and what its activation function saw."""
+
+    layer: Any
+    before: _Watched | None = None
+    after: Any = None
+    slope: Any = None
+    bound: float = float("nan")
+
+
+class ReadOnlyScope(keras.StatelessScope):
+    """A stateless scope in which variables that nobody assigned still have their value.
+
+    Keras' own returns `None` for those, which breaks weight regularizers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(collect_losses=True, initialize_variables=False)
+
+    def get_current_value(self, variable: Any) -> Any:
+        """The value assigned within the scope, else the variable's own."""
+        value = super().get_current_value(variable)
+        return variable._value if value is None else value
+
+
+class Recorder:
+    """Runs a training step without its effects and keeps what passes the taps.
+
+    Args:
+        nodes: Layers to tap.
+        quantities: What to record.
+        backend: The framework's verbs, a module of `measurement.backends`.
+    """
+
+    def __init__(
+        self, nodes: Iterable[LayerNode], quantities: frozenset[Quantity], backend: Any
+    ) -> None:
+        self._layers = {id(node.layer): node.layer for node in nodes}
+        self._quantities = quantities
+        self._backend = backend
+        self._graph: Any = None
+        self._calls: list[_Call] = []
+        self._watched: dict[int, _Watched] = {}  # keeps the tensors alive, so that ids stay valid
+        self._scale: Any = None
+        self._scaling = False
+        self._muted = False
+        self.loss: Any = None
+        self.finished: dict[int, int] = {}
+        self.taps: dict[tuple[int, Quantity, str], Captured] = {}
+        self.gradients: dict[int, list[Any]] = {}
+
+    def run(self, step: Callable[[Any], Any], data: Any) -> None:
+        """Run `step(data)`; no variable is assigned and no optimizer applied."""
+        self._graph = self._backend.graph()
+        with _hooking, ExitStack() as stack:
+            stack.enter_context(_recording(self))
+            stack.enter_context(_class_hooks())
+            stack.enter_context(self._activation_hooks())
+            stack.enter_context(_kept_loss_ids(self._layers.values()))
+            stack.enter_context(ReadOnlyScope())
+            step(data)
+
+    def call(self, layer: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Stand in for `layer.__call__`."""
+        if id(layer) not in self._layers or self._backend.graph() is not self._graph:
+            return original(layer, *args, **kwargs)
+        call = _Call(layer)
+        self._calls.append(call)
+        try:
+            if isinstance(layer, keras.layers.RNN) and not layer.unroll:
+                with _recording(None):  # the cell runs in a loop; outside it runs once, for shapes
+                    outputs = original(layer, *args, **kwargs)
+            elif _is_activation_layer(layer) and args and self._backend.is_float(args[0]):
+                bound_call = partial(original, layer)
+                outputs = self._activate(call, layer.call, bound_call, args, kwargs)
+            else:
+                outputs = original(layer, *args, **kwargs)
+        finally:
+            self._calls.pop()
+        self.finished.setdefault(id(layer), len(self.finished))
+        return self._tap_outputs(call, outputs)
+
+    def activate(self, layer: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Stand in for a layer's `activation` attribute."""
+        call = self._calls[-1] if self._calls else _Call(None)
+        if call.layer is not layer or not args or self._backend.graph() is not self._graph:
+            return function(*args, **kwargs)
+        call.before = self._watch(args[0], layer)
+        args = (call.before.tensor, *args[1:])
+        return self._activate(call, function, function, args, kwargs)
+
+    def _activate(
+        self,
+        call: _Call,
+        bare: Callable[..., Any],
+        function: Callable[..., Any],
+        args: Any,
+        kwargs: Any,
+    ) -> Any:
+        """Call an activation function; keep its slope where it acts on each element alone."""
+        elementwise, call.bound = self._judge(call.layer, bare)
+        if not elementwise:
+            call.after = function(*args, **kwargs)
+            return call.after
+        muted, self._muted = self._muted, True  # taps inside must not take the slope for a gradient
+        try:
+            call.after, call.slope = self._backend.with_slope(
+                lambda first: function(first, *args[1:], **kwargs), args[0]
+            )
+        finally:
+            self._muted = muted
+        return call.after
+
+    def _judge(self, layer: Any, function: Callable[..., Any]) -> tuple[bool, float]:
+        if isinstance(layer, keras.layers.PReLU):
+            return True, float("nan")  # its slopes are weights: no bound holds for good
+        with _recording(None), ReadOnlyScope():
+            return self._backend.slope_bound(function)
+
+    def _tap_outputs(self, call: _Call, outputs: Any) -> Any:
+        flat = keras.tree.flatten(outputs)
+        tapped: dict[int, Any] = {}
+        for i, output in enumerate(flat):
+            if self._backend.is_float(output):
+                part = f"output_{len(tapped)}" if tapped else ""
+                if id(output) not in tapped:
+                    tapped[id(output)] = self._tap_output(call, output, part)
+                flat[i] = tapped[id(output)]
+        return keras.tree.pack_sequence_as(outputs, flat)
+
+    def _tap_output(self, call: _Call, output: Any, part: str) -> Any:
+        """Tap what a layer gives on, and with it what its activation function received."""
+        layer, before = call.layer, call.before
+        is_activated = output is call.after
+        if before is not None and is_activated:
+            self._keep(before, Quantity.PREACTIVATION)
+        known = self._watched.get(id(output))
+        if known is not None and known is before:  # a linear layer: one tensor, two quantities
+            self._keep(known, Quantity.ACTIVATION)
+            return output
+        if known is not None and not own_variables(layer):
+            return output  # handed on as an inner layer gave it
+        watched = self._watch(output, layer, part)
+        seen = self._keep(watched, Quantity.ACTIVATION)
+        if seen is not None and is_activated and call.slope is not None:
+            seen.slopes.append(call.slope)
+            seen.slope_bound = call.bound
+        return watched.tensor
+
+    def _watch(self, tensor: Any, layer: Any, part: str = "") -> _Watched:
+        """An identity of `tensor` that records the derivative of the loss by it."""
+        watched = _Watched(None, layer, part)
+
+        def record(cotangent: Any) -> None:
+            if not self._muted and self._backend.graph() is self._graph:
+                for quantity in watched.gradients:
+                    self._captured(watched, quantity).tensors.append(self._unscaled(cotangent))
+
+        watched.tensor = self._backend.watch(tensor, record)
+        mask = getattr(tensor, "_keras_mask", None)
+        if mask is not None:
+            watched.tensor._keras_mask = mask
+        self._watched[id(watched.tensor)] = watched
+        return watched
+
+    def _keep(self, watched: _Watched, quantity: Quantity) -> Captured | None:
+        """Keep a tapped tensor as `quantity`, and its cotangent once it comes."""
+        gradient = Quantity(f"{quantity}_gradient")
+        if gradient in self._quantities:
+            watched.gradients.append(gradient)
+        if quantity not in self._quantities:
+            return None
+        seen = self._captured(watched, quantity)
+        seen.tensors.append(watched.tensor)
+        return seen
+
+    def _captured(self, watched: _Watched, quantity: Quantity) -> Captured:
+        key = (id(watched.layer), quantity, watched.part)
+        return self.taps.setdefault(key, Captured(unit_axis=_unit_axis(watched.layer)))
+
+    def apply(self, optimizer: Any, gradients: Sequence[Any], variables: Any = None) -> None:
+        """Stand in for `optimizer.apply`: keep the gradients, change nothing."""
+        known = optimizer._trainable_variables if variables is None else variables
+        for gradient, variable in zip(gradients, known, strict=False):
+            if gradient is not None:
+                dense = self._unscaled(self._backend.dense(gradient))
+                self.gradients.setdefault(id(variable), []).append(dense)
+
+    def scale_loss(self, optimizer: Any, original: Callable[..., Any], loss: Any) -> Any:
+        """Stand in for `optimizer.scale_loss`: remember the loss and by what it is scaled."""
+        if self._scaling:  # a wrapping optimizer asks the one it wraps
+            return original(optimizer, loss)
+        self._scaling = True
+        try:
+            scaled = original(optimizer, loss)
+            one = keras.ops.ones((), "float32")
+            self._scale = None if scaled is loss else original(optimizer, one)
+        finally:
+            self._scaling = False
+        self.loss = loss
+        return scaled
+
+    def _unscaled(self, gradient: Any) -> Any:
+        if self._scale is None:
+            return gradient
+        return keras.ops.cast(gradient, "float32") / keras.ops.cast(self._scale, "float32")
+
+    @contextmanager
+    def _activation_hooks(self) -> Iterator[None]:
+        originals = {
+            key: layer.__dict__["activation"]
+            for key, layer in self._layers.items()
+            if callable(layer.__dict__.get("activation"))
+            and not isinstance(layer, keras.layers.Activation)
+        }
+        try:
+            for key, function in originals.items():
+                # Past Keras' attribute tracking, which would note a change of the layer.
+                self._layers[key].__dict__["activation"] = _stand_in(self._layers[key], function)
+            yield
+        finally:
+            for key, function in originals.items():
+                self._layers[key].__dict__["activation"] = function
+
+
+def _stand_in(layer: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    def activation(*args: Any, **kwargs: Any) -> Any:
+        recorder = _active()
+        if recorder is None:
+            return function(*args, **kwargs)
+        return recorder.activate(layer, function, args, kwargs)
+
+    return activation
+
+
+def _active() -> Recorder | None:
+    return getattr(_state, "recorder", None)
+
+
+@contextmanager
+def _recording(recorder: Recorder | None) -> Iterator[None]:
+    before = _active()
+    _state.recorder = recorder
+    try:
+        yield
+    finally:
+        _state.recorder = before
+
+
+@contextmanager
+def _class_hooks() -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(_replaced(keras.layers.Layer, "__call__", _hooked_call))
+        for optimizer in _optimizer_classes():
+            if "apply" in vars(optimizer):
+                stack.enter_context(_replaced(optimizer, "apply", _hooked_apply))
+            if "scale_loss" in vars(optimizer):
+                stack.enter_context(_replaced(optimizer, "scale_loss", _hooked_scale_loss))
+        yield
+
+
+def _hooked_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        recorder = _active()
+        if recorder is None:
+            return original(self, *args, **kwargs)
+        return recorder.call(self, original, args, kwargs)
+
+    return __call__
+
+
+def _hooked_apply(original: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(self: Any, grads: Any, trainable_variables: Any = None) -> Any:
+        recorder = _active()
+        if recorder is None:
+            return original(self, grads, trainable_variables)
+        return recorder.apply(self, grads, trainable_variables)
+
+    return apply
+
+
+def _hooked_scale_loss(original: Callable[..., Any]) -> Callable[..., Any]:
+    def scale_loss(self: Any, loss: Any) -> Any:
+        recorder = _active()
+        if recorder is None:
+            return original(self, loss)
+        return recorder.scale_loss(self, original, loss)
+
+    return scale_loss
+
+
+@contextmanager
+def _replaced(owner: type, name: str, hook: Callable[..., Any]) -> Iterator[None]:
+    original = vars(owner)[name]
+    setattr(owner, name, hook(original))
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+def _optimizer_classes() -> Iterator[type]:
+    """Every optimizer class, from the base that Keras keeps private down to the user's own."""
+    roots = [c for c in keras.optimizers.Optimizer.__mro__ if "scale_loss" in vars(c)]
+    pending, seen = list(roots), set()
+    while pending:
+        found = pending.pop()
+        if found not in seen:
+            seen.add(found)
+            pending.extend(found.__subclasses__())
+            yield found
+
+
+@contextmanager
+def _kept_loss_ids(layers: Iterable[Any]) -> Iterator[None]:
+    """Collecting losses in a stateless scope leaves marks on the layers; take them away again."""
+    kept = [(layer, set(layer._loss_ids)) for layer in layers if hasattr(layer, "_loss_ids")]
+    try:
+        yield
+    finally:
+        for layer, ids in kept:
+            layer._loss_ids.clear()
+            layer._loss_ids.update(ids)
+
+
+def _is_activation_layer(layer: Any) -> bool:
+    return isinstance(layer, _ACTIVATION_LAYERS) or hasattr(layer, "nonlinearity")
+
+
+def _unit_axis(layer: Any) -> int:
+    return 1 if getattr(layer, "data_format", None) == "channels_first" else -1

@@ -1,0 +1,264 @@
+"""The meter: looks at a model before and after one training step and reads off a snapshot.
+
+Owns what is measured of a model and what to do where it cannot be: then the weights alone are
+measured and the reason is said once. Never changes a variable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_initscope import graph
+from keras_initscope.graph import LayerNode
+from keras_initscope.measurement import backends, packing
+from keras_initscope.measurement.capture import Captured, Recorder
+from keras_initscope.measurement.histograms import sample
+from keras_initscope.measurement.packing import Entry, Layout
+from keras_initscope.records import ModelInfo, Quantity, Snapshot, StepInfo
+
+_WEIGHTS = frozenset({Quantity.KERNEL, Quantity.BIAS})
+_GRADIENT_OF = {
+    Quantity.KERNEL: Quantity.KERNEL_GRADIENT,
+    Quantity.BIAS: Quantity.BIAS_GRADIENT,
+}
+_HEADER = 2  # loss and learning rate
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one look left on the device."""
+
+    packed: Any
+    layout: Layout
+    kernels: Sequence[Any]
+
+
+class Meter:
+    """Measures a model around its training steps.
+
+    Args:
+        model: A built Keras model.
+        nodes: The layers to measure.
+        quantities: What to measure of them.
+        warn: Called with one sentence when something cannot be measured.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        nodes: Sequence[LayerNode],
+        quantities: frozenset[Quantity],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._model = model
+        self._all = graph.layers(model)
+        self._chosen = {id(node.layer) for node in nodes}
+        self._quantities = quantities
+        self._warn = warn
+        self._backend = backends.current()
+        jit = bool(model.jit_compile) and not model.run_eagerly
+        self._step = self._backend.Compiled(self._trace_step, jit=jit)
+        self._weights = self._backend.Compiled(self._trace_weights, jit=False)
+        self._after = self._backend.Compiled(self._trace_after, jit=False)
+        self._weights_only = not (quantities - _WEIGHTS - {Quantity.KERNEL_UPDATE})
+        self._look: _Look | None = None
+        self._ready = self._late = False
+        self.setup_seconds = 0.0
+        if self._backend.replicas(model) > 1:
+            self._give_up("it trains on several devices at once (tf.distribute)")
+
+    def info(self, planned_steps: int | None) -> ModelInfo:
+        """The record of the model, layers in the order in which they were seen to run."""
+        layers = tuple(node.info(depth) for depth, node in self._nodes())
+        return ModelInfo(name=self._model.name, layers=layers, planned_steps=planned_steps)
+
+    def is_ready(self, iterator: Any) -> bool:
+        """Whether all variables exist; builds what the model and the batches' shapes allow.
+
+        Args:
+            iterator: Where the batches come from; nothing is taken from it.
+        """
+        if not self._ready:
+            try:
+                graph.build(self._model, self._backend.symbolic_batch(iterator))
+            except Exception as error:  # a model may only come into being in its first real step
+                self._explain_late_start(_first_line(error))
+            self._ready = graph.is_built(self._model)
+        return self._ready
+
+    def before(self, batch: Any) -> None:
+        """Look at the model just before it trains on `batch`."""
+        started, traces = time.perf_counter(), self._traces()
+        self._look = self._look_at(self._backend.without_optionals(batch))
+        if self._traces() > traces:
+            self.setup_seconds += time.perf_counter() - started
+
+    def _traces(self) -> int:
+        return sum(part.traces for part in (self._step, self._weights, self._after))
+
+    def _explain_late_start(self, reason: str) -> None:
+        if not self._late:
+            self._warn(
+                f"The initialization of model {self._model.name!r} is not measured, because it "
+                f"cannot be built before its first training step: {reason}. Call it on a batch "
+                "before `fit`, or give it an input shape."
+            )
+        self._late = True
+
+    def _look_at(self, batch: Any) -> _Look:
+        if not self._weights_only:
+            try:
+                return self._run(self._step, batch)
+            except self._backend.SideEffectError as error:
+                self._give_up(
+                    f"measuring runs the training step once more, and that would change {error} "
+                    "outside Keras variables, which would disturb training"
+                )
+            except Exception as error:  # whatever the user's step raises is no reason to stop
+                self._give_up(f"its training step cannot be traced: {_first_line(error)}")
+        return self._run(self._weights)
+
+    def _run(self, compiled: Any, *args: Any) -> _Look:
+        compiled.prepare(*args)
+        (packed, kernels), layout = compiled(*args)
+        return _Look(packed, layout, kernels)
+
+    def _give_up(self, reason: str) -> None:
+        self._weights_only = True
+        if self._quantities - _WEIGHTS:
+            self._warn(
+                f"Activations and gradients of model {self._model.name!r} are not measured, only "
+                f"its weights: {reason}."
+            )
+
+    def after(self, step: int, updates: int) -> Snapshot:
+        """Read off the look, with what the step has changed since.
+
+        Args:
+            step: Training steps taken before the look.
+            updates: Training steps taken since; 0 where there was none.
+
+        Returns:
+            The snapshot.
+        """
+        look, self._look = self._look, None
+        assert look is not None, "`after` follows a `before`"
+        layout = look.layout
+        packed = look.packed
+        if updates and look.kernels:
+            self._after.prepare(packed, look.kernels)
+            packed, changes = self._after(packed, look.kernels)
+            layout = (*layout, *changes)
+        numbers = self._backend.to_host(packed)
+        loss, rate = numbers[:_HEADER].view(np.float32).tolist()
+        return Snapshot(
+            step=step,
+            info=StepInfo(
+                loss=None if self._weights_only else loss,
+                learning_rate=None if np.isnan(rate) else rate,
+                time=time.time(),
+                updates=updates,
+            ),
+            stats=tuple(packing.unpack(numbers[_HEADER:], layout)),
+        )
+
+    def _nodes(self) -> Iterator[tuple[int, LayerNode]]:
+        return ((i, node) for i, node in enumerate(self._all) if id(node.layer) in self._chosen)
+
+    def _trace_step(self, batch: Any) -> tuple[Any, Layout]:
+        # All layers are followed for the sake of their order; only the chosen ones are measured.
+        recorder = Recorder(self._all, self._quantities, self._backend)
+        recorder.run(self._model.train_step, batch)
+        self._all = graph.reorder(self._all, recorder.finished)
+        entries = [*self._signals(recorder), *self._values(recorder.gradients)]
+        return self._finish(entries, recorder.loss)
+
+    def _trace_weights(self) -> tuple[Any, Layout]:
+        return self._finish(list(self._values({})), None)
+
+    def _finish(self, entries: list[Entry], loss: Any) -> tuple[Any, Layout]:
+        packed, layout = packing.pack(entries, self._backend)
+        rate = getattr(self._model.optimizer, "learning_rate", None)
+        header = ops.stack([_scalar(loss), _scalar(rate)])
+        packed = ops.concatenate([self._backend.bits(header), packed])
+        return (packed, [_sampled(variable) for _, variable in self._updated()]), layout
+
+    def _trace_after(self, packed: Any, kernels: Sequence[Any]) -> tuple[Any, Layout]:
+        entries = [
+            Entry(**address, tensors=(_sampled(variable) - old,))
+            for old, (address, variable) in zip(kernels, self._updated(), strict=True)
+        ]
+        changes, layout = packing.pack(entries, self._backend)
+        return ops.concatenate([packed, changes]), layout
+
+    def _signals(self, recorder: Recorder) -> Iterator[Entry]:
+        places = {id(node.layer): (depth, node) for depth, node in self._nodes()}
+        for (layer, quantity, part), captured in recorder.taps.items():
+            if layer in places:
+                depth, node = places[layer]
+                address = {"layer": node.path, "quantity": quantity, "depth": depth}
+                yield from _entries(captured, address, part)
+
+    def _values(self, gradients: dict[int, list[Any]]) -> Iterator[Entry]:
+        for address, variable in self._variables():
+            quantity = address["quantity"]
+            if quantity in self._quantities:
+                yield Entry(**address, tensors=(ops.convert_to_tensor(variable.value),))
+            gradient = _GRADIENT_OF[quantity]
+            if gradient in self._quantities and id(variable) in gradients:
+                yield Entry(**{**address, "quantity": gradient}, tensors=gradients[id(variable)])
+
+    def _variables(self) -> Iterator[tuple[dict[str, Any], Any]]:
+        for depth, node in self._nodes():
+            for quantity, part, variable in node.weights():
+                address = {"layer": node.path, "quantity": quantity, "depth": depth, "part": part}
+                yield address, variable
+
+    def _updated(self) -> Iterator[tuple[dict[str, Any], Any]]:
+        if Quantity.KERNEL_UPDATE not in self._quantities:
+            return
+        for address, variable in self._variables():
+            if address["quantity"] is Quantity.KERNEL and variable.trainable:
+                yield {**address, "quantity": Quantity.KERNEL_UPDATE}, variable
+
+
+def _entries(captured: Captured, address: dict[str, Any], part: str) -> Iterator[Entry]:
+    """One entry, or one for each number of units where a shared layer was called with several."""
+    widths = [
+        tensor.shape[captured.unit_axis] if tensor.shape else 1 for tensor in captured.tensors
+    ]
+    sloped = len(captured.slopes) == len(captured.tensors)
+    for width in dict.fromkeys(widths):
+        chosen = [i for i, other in enumerate(widths) if other == width]
+        several = len(chosen) < len(widths)
+        yield Entry(
+            **address,
+            part="/".join(filter(None, (part, f"{width}_units" if several else ""))),
+            tensors=[captured.tensors[i] for i in chosen],
+            unit_axis=captured.unit_axis,
+            slopes=[captured.slopes[i] for i in chosen] if sloped else (),
+            slope_bound=captured.slope_bound,
+        )
+
+
+def _sampled(variable: Any) -> Any:
+    tensor = ops.convert_to_tensor(variable.value)
+    return sample(ops.reshape(tensor, (1, -1)), tuple(tensor.shape[1:]))[0]
+
+
+def _scalar(value: Any) -> Any:
+    """A float32 scalar, NaN for what is no number."""
+    if value is None:
+        return ops.array(float("nan"), "float32")
+    return ops.reshape(ops.cast(ops.convert_to_tensor(value), "float32"), (-1,))[0]
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"

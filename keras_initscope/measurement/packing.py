@@ -1,0 +1,203 @@
+"""Many tensors in, one int32 array out, and back into records on the host.
+
+Owns which tensors are reduced together, the layout of the packed array and its reading. The layout
+is made while tracing and travels beside the array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from keras_initscope.buckets import BUCKETS, collect
+from keras_initscope.measurement import histograms, statistics
+from keras_initscope.measurement.statistics import Statistic, View
+from keras_initscope.records import Quantity, Tap, TensorStats
+
+#: Tensors of at most this size are stacked and reduced together; larger ones are worth ops of
+#: their own, and a copy of them would cost memory.
+_STACKED = 1 << 16
+
+
+@dataclass(kw_only=True, slots=True)
+class Entry:
+    """A tensor to be measured.
+
+    Args:
+        layer: Path of its layer.
+        quantity: What it is to the layer.
+        depth: Position of the layer in forward order.
+        tensors: The tensor, or several of which the statistics are taken together.
+        part: Which of several of the same quantity.
+        unit_axis: Axis that runs over units, where it is a signal.
+        slopes: For an activation, the function's slopes at each element, as `tensors`.
+        slope_bound: The function's greatest slope.
+    """
+
+    layer: str
+    quantity: Quantity
+    depth: int
+    tensors: Sequence[Any]
+    part: str = ""
+    unit_axis: int = -1
+    slopes: Sequence[Any] = ()
+    slope_bound: float = float("nan")
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether it is examples passing through units."""
+        return statistics.is_signal(self.quantity)
+
+    @property
+    def is_sloped(self) -> bool:
+        """Whether it has slopes."""
+        return self.is_signal and len(self.slopes) == len(self.tensors)
+
+    @property
+    def contents(self) -> tuple[Any, ...]:
+        """Equal for entries that would give equal numbers."""
+        return (self.is_signal, self.is_sloped, *(id(tensor) for tensor in self.tensors))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Block:
+    """Where the numbers of tensors that were reduced together lie in the packed array."""
+
+    rows: tuple[Statistic, ...]
+    taps: tuple[tuple[tuple[str, Quantity, int, str], ...], ...]  # the taps of each tensor
+
+    @property
+    def width(self) -> int:
+        """int32 numbers a tensor: size, scale, statistics, counts."""
+        return 2 + len(self.rows) + BUCKETS
+
+
+Layout = tuple[_Block, ...]
+
+
+def pack(entries: Iterable[Entry], backend: Any) -> tuple[Any, Layout]:
+    """Reduce tensors to their statistics and histograms, in the graph.
+
+    Args:
+        entries: What to measure.
+        backend: The framework's verbs.
+
+    Returns:
+        A flat int32 tensor, and the layout by which `unpack` reads it.
+    """
+    arrays, layout = [], []
+    for group in _groups(entries):
+        first = group[0][0]
+        rows = statistics.rows(signal=first.is_signal, sloped=first.is_sloped)
+        arrays.append(_reduce([same[0] for same in group], rows, backend))
+        taps = tuple(tuple((e.layer, e.quantity, e.depth, e.part) for e in same) for same in group)
+        layout.append(_Block(rows=rows, taps=taps))
+    if not arrays:
+        return ops.zeros((0,), "int32"), ()
+    return ops.concatenate(arrays), tuple(layout)
+
+
+def _groups(entries: Iterable[Entry]) -> list[list[list[Entry]]]:
+    """Entries that can be reduced together; in each place all those of one and the same tensor."""
+    same: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in entries:
+        same.setdefault(entry.contents, []).append(entry)
+    groups: dict[Any, list[list[Entry]]] = {}
+    for number, twins in enumerate(same.values()):
+        groups.setdefault(_group_key(twins[0]) or number, []).append(twins)
+    return list(groups.values())
+
+
+def _group_key(entry: Entry) -> Any:
+    shapes = tuple(tuple(tensor.shape) for tensor in entry.tensors)
+    if any(None in shape for shape in shapes):
+        return None
+    if sum(int(np.prod(shape)) for shape in shapes) > _STACKED:
+        return None
+    return (entry.is_signal, entry.is_sloped, entry.unit_axis, shapes)
+
+
+def _reduce(entries: Sequence[Entry], rows: Sequence[Statistic], backend: Any) -> Any:
+    values = ops.stack([_matrix(entry, entry.tensors) for entry in entries])
+    slopes = bounds = None
+    if entries[0].is_sloped:
+        slopes = ops.stack([_matrix(entry, entry.slopes) for entry in entries])
+        bounds = ops.array([entry.slope_bound for entry in entries], "float32")
+    view = View(values, slopes, bounds)
+    tensors = len(entries)
+    sizes = ops.full((tensors, 1), ops.shape(values)[1] * ops.shape(values)[2], "int32")
+    numbers = ops.stack([view.scale, *(row.of(view) for row in rows)], axis=1)
+    counts = _histograms(entries[0], values, tensors, backend)
+    packed = ops.concatenate([sizes, backend.bits(numbers), counts], axis=1)
+    return ops.reshape(packed, (-1,))
+
+
+def _matrix(entry: Entry, tensors: Sequence[Any]) -> Any:
+    """All calls' tensors as one of `(examples, units)`; a single unit where units mean nothing."""
+    if not entry.is_signal:
+        flat = [ops.reshape(tensor, (-1, 1)) for tensor in tensors]
+    else:
+        flat = [_examples_by_units(tensor, entry.unit_axis) for tensor in tensors]
+    return flat[0] if len(flat) == 1 else ops.concatenate(flat)
+
+
+def _examples_by_units(tensor: Any, unit_axis: int) -> Any:
+    if len(tensor.shape) < 2:
+        return ops.reshape(tensor, (-1, 1))
+    last = tensor if unit_axis == -1 else ops.moveaxis(tensor, unit_axis, -1)
+    return ops.reshape(last, (-1, last.shape[-1]))
+
+
+def _histograms(first: Entry, values: Any, tensors: int, backend: Any) -> Any:
+    flat = ops.reshape(values, (tensors, -1))
+    trailing = values.shape[2:] if first.is_signal else first.tensors[0].shape[1:]
+    sampled = ops.cast(histograms.sample(flat, tuple(trailing)), "float32")
+    buckets = histograms.bucket_of(backend.bits(sampled))
+    return backend.count_rows(buckets, BUCKETS)
+
+
+def unpack(packed: NDArray[np.int32], layout: Layout) -> list[TensorStats]:
+    """Read the packed array.
+
+    Args:
+        packed: What `pack` made, on the host.
+        layout: The layout that came with it.
+
+    Returns:
+        One record a tap, in forward order, then in the order of `Quantity`.
+    """
+    found, start = [], 0
+    for block in layout:
+        end = start + block.width * len(block.taps)
+        table = packed[start:end].reshape(len(block.taps), block.width)
+        start = end
+        for line, taps in zip(table, block.taps, strict=True):
+            found.extend(_records(line, block.rows, taps))
+    order = list(Quantity)
+    found.sort(key=lambda s: (s.tap.depth, order.index(s.tap.quantity), s.tap.part))
+    return found
+
+
+def _records(
+    line: NDArray[np.int32],
+    rows: Sequence[Statistic],
+    taps: Iterable[tuple[str, Quantity, int, str]],
+) -> list[TensorStats]:
+    numbers = line[1 : 2 + len(rows)].view(np.float32).astype(np.float64)
+    powers = np.array([row.power for row in rows])
+    results = numbers[1:] * numbers[0] ** powers
+    values = dict(zip((row.name for row in rows), results.tolist(), strict=True))
+    histogram = collect(line[2 + len(rows) :])
+    return [
+        TensorStats(
+            tap=Tap(layer=layer, quantity=quantity, depth=depth, size=int(line[0]), part=part),
+            values=values,
+            histogram=histogram,
+        )
+        for layer, quantity, depth, part in taps
+    ]

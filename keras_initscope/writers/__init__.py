@@ -1,0 +1,9 @@
+"""Where snapshots go: one file an output.
+
+Owns formats. Computes no statistic.
+"""
+
+from keras_initscope.writers.jsonlines import JSONLinesWriter, read_jsonlines
+from keras_initscope.writers.tensorboard import TensorBoardWriter
+
+__all__ = ["JSONLinesWriter", "TensorBoardWriter", "read_jsonlines"]

@@ -1,0 +1,176 @@
+"""Snapshots as JSON lines, and back: a run that can be read again without TensorBoard.
+
+Owns the file `snapshots.jsonl`: a line for the model at the start of each fit, then one a snapshot.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_initscope.records import (
+    Histogram,
+    LayerInfo,
+    ModelInfo,
+    Quantity,
+    Snapshot,
+    StepInfo,
+    Tap,
+    TensorStats,
+)
+
+NAME = "snapshots.jsonl"
+_FORMAT = 1
+
+
+class JSONLinesWriter:
+    """Appends to `<log_dir>/snapshots.jsonl`.
+
+    Args:
+        log_dir: Directory; made if it is not there.
+        model: The watched model.
+    """
+
+    def __init__(self, log_dir: str, model: ModelInfo) -> None:
+        directory = Path(log_dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = (directory / NAME).open("a", encoding="utf-8")
+        self._line({"format": _FORMAT, "model": asdict(model)})
+
+    def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
+        """Append one snapshot and the network's scalars, and flush."""
+        self._line(
+            {
+                "step": snapshot.step,
+                "origin": snapshot.origin,
+                "info": asdict(snapshot.info),
+                "scalars": dict(scalars),
+                "stats": [_stats_to_json(stats) for stats in snapshot.stats],
+            }
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _line(self, content: dict[str, Any]) -> None:
+        self._file.write(
+            json.dumps(_strict(content), separators=(",", ":"), allow_nan=False) + "\n"
+        )
+        self._file.flush()
+
+
+def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
+    """Read back what was written to a log directory.
+
+    A last line that was cut off, as by a killed process, is left out.
+
+    Args:
+        log_dir: The directory.
+
+    Returns:
+        The model as the last fit described it, `None` if none did, and all snapshots.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line before the last is no JSON.
+
+    Example:
+
+    ```python
+    from keras_initscope.writers import read_jsonlines
+
+    model, snapshots = read_jsonlines("logs/run1")
+    ```
+    """
+    model, snapshots = None, []
+    lines = (Path(log_dir) / NAME).read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines):
+        try:
+            content = json.loads(line) if line else {}
+        except json.JSONDecodeError as error:
+            if number == len(lines) - 1:  # what follows the last line break
+                break
+            raise ValueError(f"Line {number + 1} of {NAME} in {log_dir!r} is no JSON.") from error
+        if "model" in content:
+            model = _model_from_json(content["model"])
+        elif "step" in content:
+            snapshots.append(_snapshot_from_json(content))
+    return model, snapshots
+
+
+def _strict(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: they travel as strings that `float` reads."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _strict(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(inner) for inner in value]
+    return value
+
+
+def _stats_to_json(stats: TensorStats) -> dict[str, Any]:
+    tap, histogram = stats.tap, stats.histogram
+    content: dict[str, Any] = {
+        "layer": tap.layer,
+        "quantity": str(tap.quantity),
+        "depth": tap.depth,
+        "size": tap.size,
+        "part": tap.part,
+        "values": dict(stats.values),
+    }
+    if histogram is not None:
+        content["buckets"] = histogram.buckets.tolist()
+        content["counts"] = histogram.counts.tolist()
+    return content
+
+
+def _snapshot_from_json(content: dict[str, Any]) -> Snapshot:
+    info = content["info"]
+    return Snapshot(
+        step=content["step"],
+        origin=content["origin"],
+        info=StepInfo(
+            loss=_number(info["loss"]),
+            learning_rate=_number(info["learning_rate"]),
+            time=info["time"],
+            updates=info["updates"],
+        ),
+        stats=tuple(_stats_from_json(entry) for entry in content["stats"]),
+    )
+
+
+def _stats_from_json(content: dict[str, Any]) -> TensorStats:
+    histogram = None
+    if "buckets" in content:
+        histogram = Histogram(
+            buckets=np.array(content["buckets"], np.int32),
+            counts=np.array(content["counts"], np.int64),
+        )
+    return TensorStats(
+        tap=Tap(
+            layer=content["layer"],
+            quantity=Quantity(content["quantity"]),
+            depth=content["depth"],
+            size=content["size"],
+            part=content["part"],
+        ),
+        values={name: float(value) for name, value in content["values"].items()},
+        histogram=histogram,
+    )
+
+
+def _model_from_json(content: dict[str, Any]) -> ModelInfo:
+    layers = tuple(LayerInfo(**layer) for layer in content["layers"])
+    return ModelInfo(name=content["name"], layers=layers, planned_steps=content["planned_steps"])
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
