@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import keras
@@ -119,6 +120,22 @@ class Recorder:
             stack.enter_context(_kept_loss_ids(self._layers.values()))
             stack.enter_context(ReadOnlyScope())
             step(data)
+
+    def caught(self) -> list[Any]:
+        """All tensors that were caught, in a fixed order; the loss last."""
+        taps = [t for tap in self.taps.values() for t in (*tap.tensors, *tap.slopes)]
+        gradients = [t for tensors in self.gradients.values() for t in tensors]
+        return [*taps, *gradients, *([] if self.loss is None else [self.loss])]
+
+    def replace(self, tensors: Iterable[Any]) -> None:
+        """Put other tensors in the place of those that `caught` gave, as from an outer graph."""
+        others = iter(tensors)
+        for tap in self.taps.values():
+            tap.tensors = list(islice(others, len(tap.tensors)))
+            tap.slopes = list(islice(others, len(tap.slopes)))
+        for variable, held in self.gradients.items():
+            self.gradients[variable] = list(islice(others, len(held)))
+        self.loss = next(others, None)
 
     def call(self, layer: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Stand in for `layer.__call__`."""

@@ -130,16 +130,20 @@ def replicas(model: Any) -> int:
     return int(model.distribute_strategy.num_replicas_in_sync)
 
 
+def inner(function: Callable[[Any], list[Any]], *, jit: bool) -> Callable[[Any], list[Any]]:
+    """A part of a graph that XLA compiles, or the function as it is."""
+    return tf.function(function, autograph=False, jit_compile=True) if jit else function
+
+
 class Compiled:
     """A function compiled once for each kind of input, looked through before it first runs.
 
     Args:
         function: Tensors in, `(tensors, anything)` out; the second part is made while tracing and
             handed back with each result.
-        jit: Whether XLA compiles it.
     """
 
-    def __init__(self, function: Callable[..., tuple[Any, Any]], *, jit: bool) -> None:
+    def __init__(self, function: Callable[..., tuple[Any, Any]]) -> None:
         self._notes: dict[int, Any] = {}
         self._cleared: set[int] = set()
         self.traces = 0
@@ -151,7 +155,7 @@ class Compiled:
             self._notes[id(graph())] = note
             return tensors
 
-        self._function = tf.function(traced, reduce_retracing=True, jit_compile=jit)
+        self._function = tf.function(traced, reduce_retracing=True)
 
     def prepare(self, *args: Any) -> None:
         """Trace for these arguments unless that has been done.
