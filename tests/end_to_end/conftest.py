@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from end_to_end.dashboard import browse, serve
 from sklearn.datasets import load_digits
 
 import keras_initscope as initscope
-from end_to_end.dashboard import browse, serve
 
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
 
