@@ -14,13 +14,14 @@ from sklearn.datasets import load_digits
 import keras_initscope as initscope
 
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
+README_PICTURE = "tensorboard_histograms.png"
 
 
 @dataclass(frozen=True)
 class Run:
     """A log directory and what the monitor saw on the way."""
 
-    log_dir: str
+    log_dir: Path
     history: list
 
 
@@ -69,16 +70,16 @@ def deep_run(digits, tmp_path_factory):
         [keras.Input((64,)), *hidden, keras.layers.Dense(10, activation="softmax", name="digit")],
         name="deep",
     )
-    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
     return _train(
         model, digits, tmp_path_factory.mktemp("deep"), batch_size=128, epochs=80, freq=20
     )
 
 
-def _train(model, data, log_dir, *, batch_size, epochs, freq):
-    monitor = initscope.VarianceMonitor(str(log_dir), update_freq=freq)
+def _train(model, data, directory, *, batch_size, epochs, freq):
+    monitor = initscope.VarianceMonitor(directory / "logs", update_freq=freq)
     model.fit(*data, batch_size=batch_size, epochs=epochs, callbacks=[monitor], verbose=0)
-    return Run(log_dir=str(log_dir), history=list(monitor.history))
+    return Run(log_dir=directory / "logs", history=list(monitor.history))
 
 
 @pytest.fixture(scope="session", params=[False, True], ids=["python reader", "data server"])
@@ -107,14 +108,16 @@ def browser(tmp_path):
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not chromedriver:
         pytest.skip("no chromium and chromedriver: apt-get install chromium chromium-driver")
-    with browse(chromium, chromedriver, tmp_path / "profile", size=(1460, 1150)) as opened:
+    with browse(chromium, chromedriver, tmp_path / "profile", size=(1440, 1320)) as opened:
         yield opened
 
 
 @pytest.fixture
 def picture(tmp_path):
-    """Where a screenshot goes: into the documentation only where that was asked for."""
-    if os.environ.get("INITSCOPE_UPDATE_PICTURES") == "1":
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        return lambda name: PICTURES / name
-    return lambda name: tmp_path / name
+    """Where a screenshot goes: the README's into the documentation, only where asked for."""
+
+    def path(name):
+        asked = os.environ.get("INITSCOPE_UPDATE_PICTURES") == "1"
+        return PICTURES / name if asked and name == README_PICTURE else tmp_path / name
+
+    return path

@@ -23,7 +23,8 @@ _DIRECTLY = build_opener(ProxyHandler({}))  # loopback is never behind a proxy
 # What each chart on a page has drawn: custom elements nest in shadow roots, hence the walk.
 _CHARTS = """
 const drawn = [], chartElements = arguments[0];
-const isShape = path => (path.getAttribute('d') || '').length > 20;
+const shapes = '.histogram path, path.area';  // and no axis
+const isDrawn = path => (path.getAttribute('d') || '').length > 20;
 function tagOf(chart) {
   const host = chart.getRootNode().host;
   if (host && host.tag) return host.tag;
@@ -35,13 +36,14 @@ function walk(root) {
   for (const element of root.querySelectorAll('*')) {
     if (chartElements.includes(element.localName)) {
       const inside = element.shadowRoot || element;
-      const paths = [...inside.querySelectorAll('svg path')].filter(isShape);
+      const paths = [...inside.querySelectorAll(shapes)].filter(isDrawn);
       drawn.push({
         tag: tagOf(element),
-        shapes: new Set(paths.map(path => path.getAttribute('d'))).size,
         paths: paths.length,
+        tall: paths.filter(path => path.getBBox().height > 1).length,
+        different: new Set(paths.map(path => path.getAttribute('d'))).size,
         broken: paths.some(path => /NaN|Infinity/.test(path.getAttribute('d'))),
-        text: [...inside.querySelectorAll('svg text')].map(t => t.textContent),
+        labels: [...inside.querySelectorAll('svg text')].map(text => text.textContent),
       });
     }
     if (element.shadowRoot) walk(element.shadowRoot);
@@ -76,15 +78,16 @@ def serve(log_dir, output, *, load_fast):
     """Run TensorBoard over `log_dir` until the block ends.
 
     Args:
-        log_dir: What to show.
+        log_dir: What to show; the pages name its last part only.
         output: File for what it prints.
         load_fast: Whether its data server, a program of its own, reads the files.
     """
     fast = "true" if load_fast else "false"
-    options = [f"--logdir={log_dir}", "--host=127.0.0.1", "--port=0", f"--load_fast={fast}"]
+    options = [f"--logdir={log_dir.name}", "--host=127.0.0.1", "--port=0", f"--load_fast={fast}"]
     with open(output, "w", encoding="utf-8") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "tensorboard.main", *options],
+            cwd=log_dir.parent,
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -189,15 +192,15 @@ class Browser:
         drawn = self.driver.execute_script(_CHARTS, _CHART_ELEMENTS)
         return {chart["tag"]: chart for chart in drawn if chart["tag"]}
 
-    def wait_for(self, tags, paths):
-        """Wait until the charts of these tags have drawn so many paths each, and return them."""
+    def wait_for(self, tags, shapes):
+        """Wait until the charts of these tags have drawn so many shapes each, and return all."""
 
         def drawn(_):
             charts = self.charts()
-            return all(tag in charts and charts[tag]["paths"] >= paths for tag in tags)
+            return all(tag in charts and charts[tag]["paths"] >= shapes for tag in tags)
 
         wait = WebDriverWait(self.driver, PAGE_SECONDS, poll_frequency=0.5)
-        wait.until(drawn, message=f"not drawn: {sorted(tags)}; charts: {self.charts()}")
+        wait.until(drawn, message=f"expected {shapes} shapes in each of {sorted(tags)}")
         return self.charts()
 
     def errors(self):

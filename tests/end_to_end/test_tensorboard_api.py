@@ -105,3 +105,10 @@ def test_distributions_are_ordered_quantiles(served, mixed_run):
             values = np.array([value for _, value in quantiles])
             assert np.isfinite(values).all(), tag
             assert (np.diff(values) >= 0).all(), tag
+
+
+def test_what_starts_as_a_constant_starts_as_a_spike(served):
+    for tag, constant in [("bias/001_conv", 0.0), ("kernel/002_norm/gamma", 1.0)]:
+        answer = served.get("plugin/histograms/histograms", run="train", tag=tag)
+        assert answer[0][2] == [[constant, constant, 12.0]]
+        assert len(answer[1][2]) == 30
