@@ -191,8 +191,12 @@ class Recorder:
     def _judge(self, layer: Any, function: Callable[..., Any]) -> tuple[bool, float]:
         if isinstance(layer, keras.layers.PReLU):
             return True, float("nan")  # its slopes are weights: no bound holds for good
-        with _recording(None), ReadOnlyScope():
-            return self._backend.slope_bound(function)
+
+        def tried(values: Any) -> Any:  # in a thread of its own, where nothing is recorded
+            with ReadOnlyScope():
+                return function(values)
+
+        return self._backend.slope_bound(tried)
 
     def _tap_outputs(self, call: _Call, outputs: Any) -> Any:
         flat = keras.tree.flatten(outputs)

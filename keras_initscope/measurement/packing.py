@@ -154,8 +154,8 @@ def _examples_by_units(tensor: Any, unit_axis: int) -> Any:
 
 def _histograms(first: Entry, values: Any, tensors: int, backend: Any) -> Any:
     flat = ops.reshape(values, (tensors, -1))
-    trailing = values.shape[2:] if first.is_signal else first.tensors[0].shape[1:]
-    sampled = ops.cast(histograms.sample(flat, tuple(trailing)), "float32")
+    trailing = tuple(first.tensors[0].shape[1:])  # of an image the rows and columns too
+    sampled = ops.cast(histograms.sample(flat, trailing), "float32")
     buckets = histograms.bucket_of(backend.bits(sampled))
     return backend.count_rows(buckets, BUCKETS)
 

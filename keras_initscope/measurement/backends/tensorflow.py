@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,16 +89,22 @@ def slope_bound(function: Callable[[Any], Any]) -> tuple[bool, float]:
     Returns:
         Whether it acts on each element alone, and its steepest slope in magnitude.
     """
+    # A thread of its own stands in no graph; `tf.init_scope` would leave that too, but no tape
+    # records within it.
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(_tried, function).result()
+
+
+def _tried(function: Callable[[Any], Any]) -> tuple[bool, float]:
     try:
-        with tf.init_scope():
-            row, column = _GRID[None, :], _GRID[:, None]
-            outputs, slope = with_slope(function, tf.constant(row))
-            alone = np.asarray(function(tf.constant(column)))
-            if outputs.shape != row.shape or not np.allclose(
-                np.asarray(outputs), alone.T, rtol=1e-4, atol=1e-6
-            ):
-                return False, float("nan")
-            return True, 1.0 if slope is None else float(np.max(np.abs(np.asarray(slope))))
+        row, columns = _GRID[None, :], np.stack([_GRID, _GRID], axis=1)
+        outputs, slope = with_slope(function, tf.constant(row))
+        alone = np.asarray(function(tf.constant(columns)))
+        if outputs.shape != row.shape or not np.allclose(
+            np.asarray(outputs), alone.T, rtol=1e-4, atol=1e-6
+        ):
+            return False, float("nan")
+        return True, 1.0 if slope is None else float(np.max(np.abs(np.asarray(slope))))
     except Exception:  # a user's function may refuse the grid for any reason of its own
         return False, float("nan")
 
