@@ -17,7 +17,7 @@ def _bucket(values):
 
 
 def _histogram(values):
-    return collect(np.bincount(_bucket(values), minlength=BUCKETS))
+    return collect(np.bincount(_bucket(values), minlength=BUCKETS)[None])[0]
 
 
 def _normal(size=20_000, scale=1.0, seed=0):
@@ -85,8 +85,18 @@ def test_minus_zero_is_zero():
 
 def test_collecting_leaves_the_counts_alone():
     counts = np.bincount(_bucket([-0.0]), minlength=BUCKETS)
-    collect(counts)
+    collect(counts[None])
     assert counts[2048] == 1
+
+
+def test_several_tensors_are_collected_apart():
+    rows = [[0.0, -0.0], [], [-0.0], [1.0, -1.0, 1.0], [-0.0, np.nan]]
+    counts = np.stack([np.bincount(_bucket(row), minlength=BUCKETS) for row in rows])
+    for histogram, row in zip(collect(counts), rows, strict=True):
+        alone = _histogram(row)
+        np.testing.assert_array_equal(histogram.buckets, alone.buckets)
+        np.testing.assert_array_equal(histogram.counts, alone.counts)
+        assert histogram.total == len(row)
 
 
 @pytest.mark.parametrize("bins_of", [linear_bins, log_bins])
