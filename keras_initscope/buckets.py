@@ -7,6 +7,7 @@ what a bucket means and the ways to see counts: equal bins of x, or of log10 |x|
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,20 +26,33 @@ _NONFINITE = 0xFF << 3  # first bucket of exponent 255
 _Array = NDArray[np.float64]
 
 
-def collect(counts: NDArray[np.integer[Any]]) -> Histogram:
-    """Make the record of one tensor's histogram.
+def collect(counts: NDArray[np.integer[Any]]) -> list[Histogram]:
+    """Make records of what a device counted.
 
     Args:
-        counts: `(BUCKETS,)` counts as the device found them.
+        counts: `(tensors, BUCKETS)` counts.
 
     Returns:
-        The occupied buckets. The bucket of -0.0 is merged into that of +0.0.
+        The occupied buckets of each tensor. The bucket of -0.0 is merged into that of +0.0.
     """
-    merged = counts.astype(np.int64)
-    merged[0] += merged[_HALF]
-    merged[_HALF] = 0
-    occupied = np.flatnonzero(merged)
-    return Histogram(buckets=occupied.astype(np.int32), counts=merged[occupied])
+    tensors, occupied = np.nonzero(counts)
+    numbers = counts[tensors, occupied].astype(np.int64)
+    bounds = np.searchsorted(tensors, np.arange(counts.shape[0] + 1))
+    return [
+        _merge_zeros(occupied[start:end].astype(np.int32), numbers[start:end])
+        for start, end in pairwise(bounds)
+    ]
+
+
+def _merge_zeros(buckets: NDArray[np.int32], counts: NDArray[np.int64]) -> Histogram:
+    negative = np.searchsorted(buckets, _HALF)
+    if negative < buckets.size and buckets[negative] == _HALF:
+        zeros = counts[negative]
+        buckets, counts = np.delete(buckets, negative), np.delete(counts, negative)
+        if not buckets.size or buckets[0] != 0:
+            buckets, counts = np.insert(buckets, 0, 0), np.insert(counts, 0, 0)
+        counts[0] += zeros
+    return Histogram(buckets=buckets, counts=counts)
 
 
 def edges(buckets: NDArray[np.integer[Any]]) -> tuple[_Array, _Array]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import keras
@@ -120,6 +121,22 @@ class Recorder:
             stack.enter_context(ReadOnlyScope())
             step(data)
 
+    def caught(self) -> list[Any]:
+        """All tensors that were caught, in a fixed order; the loss last."""
+        taps = [t for tap in self.taps.values() for t in (*tap.tensors, *tap.slopes)]
+        gradients = [t for tensors in self.gradients.values() for t in tensors]
+        return [*taps, *gradients, *([] if self.loss is None else [self.loss])]
+
+    def replace(self, tensors: Iterable[Any]) -> None:
+        """Put other tensors in the place of those that `caught` gave, as from an outer graph."""
+        others = iter(tensors)
+        for tap in self.taps.values():
+            tap.tensors = list(islice(others, len(tap.tensors)))
+            tap.slopes = list(islice(others, len(tap.slopes)))
+        for variable, held in self.gradients.items():
+            self.gradients[variable] = list(islice(others, len(held)))
+        self.loss = next(others, None)
+
     def call(self, layer: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Stand in for `layer.__call__`."""
         if id(layer) not in self._layers or self._backend.graph() is not self._graph:
@@ -174,8 +191,12 @@ class Recorder:
     def _judge(self, layer: Any, function: Callable[..., Any]) -> tuple[bool, float]:
         if isinstance(layer, keras.layers.PReLU):
             return True, float("nan")  # its slopes are weights: no bound holds for good
-        with _recording(None), ReadOnlyScope():
-            return self._backend.slope_bound(function)
+
+        def tried(values: Any) -> Any:  # in a thread of its own, where nothing is recorded
+            with ReadOnlyScope():
+                return function(values)
+
+        return self._backend.slope_bound(tried)
 
     def _tap_outputs(self, call: _Call, outputs: Any) -> Any:
         flat = keras.tree.flatten(outputs)

@@ -62,13 +62,13 @@ class Meter:
         self._quantities = quantities
         self._warn = warn
         self._backend = backends.current()
-        jit = bool(model.jit_compile) and not model.run_eagerly
-        self._step = self._backend.Compiled(self._trace_step, jit=jit)
-        self._weights = self._backend.Compiled(self._trace_weights, jit=False)
-        self._after = self._backend.Compiled(self._trace_after, jit=False)
+        self._jit = bool(model.jit_compile) and not model.run_eagerly
+        self._step = self._backend.Compiled(self._trace_step)
+        self._weights = self._backend.Compiled(self._trace_weights)
+        self._after = self._backend.Compiled(self._trace_after)
         self._weights_only = not (quantities - _WEIGHTS - {Quantity.KERNEL_UPDATE})
         self._look: _Look | None = None
-        self._ready = self._late = False
+        self._ready = self._late = self._tells_loss = False
         self.setup_seconds = 0.0
         if self._backend.replicas(model) > 1:
             self._give_up("it trains on several devices at once (tf.distribute)")
@@ -160,7 +160,7 @@ class Meter:
         return Snapshot(
             step=step,
             info=StepInfo(
-                loss=None if self._weights_only else loss,
+                loss=loss if self._tells_loss else None,
                 learning_rate=None if np.isnan(rate) else rate,
                 time=time.time(),
                 updates=updates,
@@ -174,7 +174,14 @@ class Meter:
     def _trace_step(self, batch: Any) -> tuple[Any, Layout]:
         # All layers are followed for the sake of their order; only the chosen ones are measured.
         recorder = Recorder(self._all, self._quantities, self._backend)
-        recorder.run(self._model.train_step, batch)
+
+        def run(batch: Any) -> list[Any]:
+            recorder.run(self._model.train_step, batch)
+            return recorder.caught()
+
+        # Only the step itself is compiled by XLA, as it is in training: reductions take it long to
+        # compile and gain nothing by it.
+        recorder.replace(self._backend.inner(run, jit=self._jit)(batch))
         self._all = graph.reorder(self._all, recorder.finished)
         entries = [*self._signals(recorder), *self._values(recorder.gradients)]
         return self._finish(entries, recorder.loss)
@@ -183,6 +190,7 @@ class Meter:
         return self._finish(list(self._values({})), None)
 
     def _finish(self, entries: list[Entry], loss: Any) -> tuple[Any, Layout]:
+        self._tells_loss = loss is not None
         packed, layout = packing.pack(entries, self._backend)
         rate = getattr(self._model.optimizer, "learning_rate", None)
         header = ops.stack([_scalar(loss), _scalar(rate)])

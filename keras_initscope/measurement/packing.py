@@ -6,7 +6,7 @@ is made while tracing and travels beside the array.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from keras_initscope.buckets import BUCKETS, collect
 from keras_initscope.measurement import histograms, statistics
-from keras_initscope.measurement.statistics import Statistic, View
+from keras_initscope.measurement.statistics import Statistic
 from keras_initscope.records import Quantity, Tap, TensorStats
 
 #: Tensors of at most this size are stacked and reduced together; larger ones are worth ops of
@@ -128,10 +128,9 @@ def _reduce(entries: Sequence[Entry], rows: Sequence[Statistic], backend: Any) -
     if entries[0].is_sloped:
         slopes = ops.stack([_matrix(entry, entry.slopes) for entry in entries])
         bounds = ops.array([entry.slope_bound for entry in entries], "float32")
-    view = View(values, slopes, bounds)
     tensors = len(entries)
     sizes = ops.full((tensors, 1), ops.shape(values)[1] * ops.shape(values)[2], "int32")
-    numbers = ops.stack([view.scale, *(row.of(view) for row in rows)], axis=1)
+    numbers = statistics.table(rows, values, slopes, bounds)
     counts = _histograms(entries[0], values, tensors, backend)
     packed = ops.concatenate([sizes, backend.bits(numbers), counts], axis=1)
     return ops.reshape(packed, (-1,))
@@ -155,8 +154,8 @@ def _examples_by_units(tensor: Any, unit_axis: int) -> Any:
 
 def _histograms(first: Entry, values: Any, tensors: int, backend: Any) -> Any:
     flat = ops.reshape(values, (tensors, -1))
-    trailing = values.shape[2:] if first.is_signal else first.tensors[0].shape[1:]
-    sampled = ops.cast(histograms.sample(flat, tuple(trailing)), "float32")
+    trailing = tuple(first.tensors[0].shape[1:])  # of an image the rows and columns too
+    sampled = ops.cast(histograms.sample(flat, trailing), "float32")
     buckets = histograms.bucket_of(backend.bits(sampled))
     return backend.count_rows(buckets, BUCKETS)
 
@@ -171,33 +170,28 @@ def unpack(packed: NDArray[np.int32], layout: Layout) -> list[TensorStats]:
     Returns:
         One record a tap, in forward order, then in the order of `Quantity`.
     """
-    found, start = [], 0
+    found: list[TensorStats] = []
+    start = 0
     for block in layout:
         end = start + block.width * len(block.taps)
         table = packed[start:end].reshape(len(block.taps), block.width)
+        found.extend(_records(table, block))
         start = end
-        for line, taps in zip(table, block.taps, strict=True):
-            found.extend(_records(line, block.rows, taps))
-    order = list(Quantity)
-    found.sort(key=lambda s: (s.tap.depth, order.index(s.tap.quantity), s.tap.part))
+    order = {quantity: number for number, quantity in enumerate(Quantity)}
+    found.sort(key=lambda s: (s.tap.depth, order[s.tap.quantity], s.tap.part))
     return found
 
 
-def _records(
-    line: NDArray[np.int32],
-    rows: Sequence[Statistic],
-    taps: Iterable[tuple[str, Quantity, int, str]],
-) -> list[TensorStats]:
-    numbers = line[1 : 2 + len(rows)].view(np.float32).astype(np.float64)
-    powers = np.array([row.power for row in rows])
-    results = numbers[1:] * numbers[0] ** powers
-    values = dict(zip((row.name for row in rows), results.tolist(), strict=True))
-    histogram = collect(line[2 + len(rows) :])
-    return [
-        TensorStats(
-            tap=Tap(layer=layer, quantity=quantity, depth=depth, size=int(line[0]), part=part),
-            values=values,
-            histogram=histogram,
-        )
-        for layer, quantity, depth, part in taps
-    ]
+def _records(table: NDArray[np.int32], block: _Block) -> Iterator[TensorStats]:
+    end = 2 + len(block.rows)
+    numbers = np.ascontiguousarray(table[:, 1:end]).view(np.float32).astype(np.float64)
+    powers = np.array([row.power for row in block.rows])
+    results = numbers[:, 1:] * numbers[:, :1] ** powers
+    names = [row.name for row in block.rows]
+    histograms = collect(table[:, end:])
+    for i, taps in enumerate(block.taps):
+        values = dict(zip(names, results[i].tolist(), strict=True))
+        for layer, quantity, depth, part in taps:
+            size = int(table[i, 0])
+            tap = Tap(layer=layer, quantity=quantity, depth=depth, size=size, part=part)
+            yield TensorStats(tap=tap, values=values, histogram=histograms[i])

@@ -8,9 +8,10 @@ otherwise left out. Large tensors are reduced piece by piece, so that no tempora
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 from keras import ops
@@ -21,7 +22,7 @@ from keras_initscope.records import Quantity
 #: slope that its activation function has anywhere.
 SATURATED_SLOPE = 0.05
 
-#: Elements reduced at once; a few temporaries of this size stay in the processor's cache.
+#: Elements of a large tensor reduced at once; temporaries of this size stay in the cache.
 PIECE = 1 << 18
 
 _SIGNALS = frozenset({Quantity.PREACTIVATION, Quantity.ACTIVATION})
@@ -35,88 +36,106 @@ class View:
         values: `(tensors, examples, units)` tensor of any float dtype.
         slopes: Like `values`: the activation function's derivative at each element, or `None`.
         bounds: `(tensors,)` greatest slope that each activation function has, or `None`.
+        clean: Whether all values are known to be finite, and their sum too, which saves a mask.
     """
 
-    def __init__(self, values: Any, slopes: Any = None, bounds: Any = None) -> None:
-        self.values = values
-        self._slopes = slopes
-        self._bounds = bounds
-        self.size = ops.cast(ops.shape(values)[1] * ops.shape(values)[2], "float32")
+    def __init__(
+        self, values: Any, slopes: Any = None, bounds: Any = None, *, clean: bool = False
+    ) -> None:
+        self._units, self._slopes, self._bounds, self._clean = values, slopes, bounds, clean
+        self._flat = ops.reshape(values, (values.shape[0], -1))
+        self.size = _length(self._flat)
+
+    def _known(self, values: Any) -> Any:
+        """The values, with 0 for the non-finite ones."""
+        return values if self._clean else ops.where(ops.isfinite(values), values, 0.0)
+
+    def _over(self, values: Any, numbers: Any) -> Any:
+        """One number a tensor, or a tensor's unit, in a shape that broadcasts over `values`."""
+        if len(numbers.shape) == 2:
+            return numbers[:, None, :]
+        return ops.reshape(numbers, (-1,) + (1,) * (len(values.shape) - 1))
+
+    def _scaled(self, values: Any, centre: Any) -> Any:
+        """Scaled distances of finite values from `centre`; 0 for the non-finite ones."""
+        scaled = self._known(values) * self._over(values, self._reciprocal)
+        distance = scaled - self._over(values, centre)
+        return distance if self._clean else ops.where(ops.isfinite(values), distance, 0.0)
 
     @cached_property
     def _extremes(self) -> list[Any]:
-        def greatest(values: Any) -> list[Any]:
+        def terms(values: Any) -> list[Any]:
+            if self._clean:
+                return [values, values]
             finite = ops.isfinite(values)
-            return [
-                ops.where(finite, values, -float("inf")),
-                ops.where(finite, -values, -float("inf")),
-            ]
+            return [ops.where(finite, values, sign * float("inf")) for sign in (1, -1)]
 
-        return [ops.max(units, axis=1) for units in _reduce(self.values, greatest, ops.max)]
+        return _reduce(self._flat, terms, (ops.min, ops.max))
 
     @cached_property
     def scale(self) -> Any:
         """`(tensors,)` power of two next below the greatest magnitude."""
-        greatest = ops.maximum(*self._extremes)
+        greatest = ops.maximum(self._extremes[1], -self._extremes[0])
         exponent = ops.floor(ops.log2(ops.maximum(greatest, 2.0**_SMALLEST_SCALE)))
         return ops.power(2.0, ops.clip(exponent, _SMALLEST_SCALE, _GREATEST_SCALE))
 
-    def _scaled(self, values: Any) -> tuple[Any, Any]:
-        """Scaled values with 0 for the non-finite ones, and 1 or 0 for finite or not."""
-        finite = ops.isfinite(values)
-        scaled = ops.where(finite, values, 0.0) / self.scale[:, None, None]
-        return scaled, ops.cast(finite, "float32")
+    @cached_property
+    def _reciprocal(self) -> Any:
+        return 1.0 / self.scale
 
     @cached_property
-    def _sums(self) -> list[Any]:
-        def terms(values: Any) -> list[Any]:
-            scaled, finite = self._scaled(values)
-            return [scaled, 1.0 - finite, ops.cast(ops.equal(values, 0.0), "float32")]
-
-        return _reduce(self.values, terms, ops.sum)
+    def zeros(self) -> Any:
+        """`(tensors,)` number of elements that are zero."""
+        return _reduce(self._flat, lambda values: [_indicator(ops.equal(values, 0.0))])[0]
 
     @cached_property
     def nonfinite(self) -> Any:
         """`(tensors,)` number of non-finite elements."""
-        return ops.sum(self._sums[1], axis=1)
+        if self._clean:
+            return ops.zeros_like(self.scale)
+        return _reduce(self._flat, lambda values: [1.0 - _indicator(ops.isfinite(values))])[0]
 
     @cached_property
     def count(self) -> Any:
         """`(tensors,)` number of finite elements."""
         return self.size - self.nonfinite
 
-    @property
-    def zeros(self) -> Any:
-        """`(tensors,)` number of elements that are zero."""
-        return ops.sum(self._sums[2], axis=1)
-
-    @cached_property
-    def _unit_count(self) -> Any:
-        return ops.cast(ops.shape(self.values)[1], "float32") - self._sums[1]
-
-    @cached_property
-    def unit_means(self) -> Any:
-        """`(tensors, units)` scaled mean over the examples."""
-        return self._sums[0] / self._unit_count
-
     @cached_property
     def mean(self) -> Any:
         """`(tensors,)` scaled mean."""
-        return ops.sum(self._sums[0], axis=1) / self.count
+        return self._scaled_sum(self._flat) / self.count
+
+    def _scaled_sum(self, values: Any) -> Any:
+        if self._clean:  # scaling the sum is cheaper, and it is known not to have overflowed
+            total = _reduce(values, lambda piece: [piece])[0]
+            reciprocal = ops.reshape(self._reciprocal, (-1,) + (1,) * (len(total.shape) - 1))
+            return total * reciprocal
+        nowhere = ops.zeros_like(self.scale)
+        return _reduce(values, lambda piece: [self._scaled(piece, nowhere)])[0]
 
     @cached_property
     def _central_sums(self) -> list[Any]:
         def terms(values: Any) -> list[Any]:
-            scaled, finite = self._scaled(values)
-            centred = (scaled - self.mean[:, None, None]) * finite
+            centred = self._scaled(values, self.mean)
             squared = centred * centred
             return [squared, squared * centred, squared * squared]
 
-        return [ops.sum(units, axis=1) for units in _reduce(self.values, terms, ops.sum)]
+        return _reduce(self._flat, terms)
 
     def moment(self, order: int) -> Any:
         """`(tensors,)` scaled central moment of order 2, 3 or 4."""
         return self._central_sums[order - 2] / self.count
+
+    @cached_property
+    def _unit_count(self) -> Any:
+        if self._clean:
+            return _length(self._units)
+        return _reduce(self._units, lambda values: [_indicator(ops.isfinite(values))])[0]
+
+    @cached_property
+    def unit_means(self) -> Any:
+        """`(tensors, units)` scaled mean over the examples."""
+        return self._scaled_sum(self._units) / self._unit_count
 
     @cached_property
     def unit_variances(self) -> Any:
@@ -127,35 +146,34 @@ class View:
         """
 
         def terms(values: Any) -> list[Any]:
-            scaled, finite = self._scaled(values)
-            centred = (scaled - self.unit_means[:, None, :]) * finite
-            return [centred * centred]
+            return [ops.square(self._scaled(values, self.unit_means))]
 
-        return _reduce(self.values, terms, ops.sum)[0] / self._unit_count
+        return _reduce(self._units, terms)[0] / self._unit_count
 
     @property
     def minimum(self) -> Any:
         """`(tensors,)` scaled least finite value."""
-        return -self._extremes[1] / self.scale
+        return self._extremes[0] * self._reciprocal
 
     @property
     def maximum(self) -> Any:
         """`(tensors,)` scaled greatest finite value."""
-        return self._extremes[0] / self.scale
+        return self._extremes[1] * self._reciprocal
+
+    @cached_property
+    def _slope_means(self) -> Any:
+        return _reduce(self._slopes, lambda slopes: [ops.abs(slopes)])[0] / _length(self._slopes)
 
     @property
     def dead(self) -> Any:
         """`(tensors,)` share of units whose slope is zero for every example."""
-        steepest = _reduce(self._slopes, lambda slopes: [ops.abs(slopes)], ops.max)[0]
-        return ops.mean(ops.cast(ops.equal(steepest, 0.0), "float32"), axis=1)
+        return ops.mean(_indicator(ops.equal(self._slope_means, 0.0)), axis=1)
 
     @property
     def saturated(self) -> Any:
         """`(tensors,)` share of units whose mean slope is under `SATURATED_SLOPE` of the bound."""
-        total = _reduce(self._slopes, lambda slopes: [ops.abs(slopes)], ops.sum)[0]
-        average = total / ops.cast(ops.shape(self._slopes)[1], "float32")
-        threshold = SATURATED_SLOPE * self._bounds[:, None]
-        return ops.mean(ops.cast(average < threshold, "float32"), axis=1)
+        low = self._slope_means < SATURATED_SLOPE * self._bounds[:, None]
+        return ops.where(self._bounds > 0.0, ops.mean(_indicator(low), axis=1), float("nan"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,36 +240,77 @@ def rows(*, signal: bool, sloped: bool) -> tuple[Statistic, ...]:
     )
 
 
+def table(statistics: Sequence[Statistic], values: Any, slopes: Any, bounds: Any) -> Any:
+    """Scale and statistics of a batch of tensors.
+
+    Args:
+        statistics: Rows of the table.
+        values: `(tensors, examples, units)` tensor.
+        slopes: Slopes as `View` takes them.
+        bounds: Bounds as `View` takes them.
+
+    Returns:
+        `(tensors, 1 + rows)` float32 tensor, the scale first.
+    """
+
+    def numbers(clean: bool) -> Any:
+        view = View(values, slopes, bounds, clean=clean)
+        return ops.stack([view.scale, *(row.of(view) for row in statistics)], axis=1)
+
+    # A sum is finite only if every element is; then no mask is needed, which is nearly always.
+    total = ops.sum(ops.cast(values, "float32"))
+    return ops.cond(ops.isfinite(total), lambda: numbers(True), lambda: numbers(False))
+
+
+def _length(tensor: Any) -> Any:
+    return ops.cast(ops.shape(tensor)[1], "float32")
+
+
+def _indicator(condition: Any) -> Any:
+    return ops.cast(condition, "float32")
+
+
 def _reduce(
-    tensor: Any, terms: Callable[[Any], list[Any]], reducer: Callable[..., Any]
+    tensor: Any,
+    terms: Callable[[Any], list[Any]],
+    reducers: Sequence[Callable[..., Any]] | None = None,
 ) -> list[Any]:
-    """Apply `terms` to `(tensors, examples, units)` and reduce each over the examples."""
-    tensors, examples, units = tensor.shape
-    if None in (tensors, examples, units) or tensors * examples * units <= 2 * PIECE:
-        return _reduce_piece(tensor, terms, reducer)
-    length = max(1, PIECE // (tensors * units))
-    whole = examples // length
+    """Apply `terms` to a tensor, piece by piece if it is large, and reduce each over axis 1.
+
+    Args:
+        tensor: `(tensors, elements)` or `(tensors, examples, units)` tensor.
+        terms: A piece to tensors of the same shape.
+        reducers: How each of them is reduced; by summing if `None`.
+
+    Returns:
+        The terms without axis 1.
+    """
+
+    def of_piece(piece: Any) -> list[Any]:
+        found = terms(ops.cast(piece, "float32"))
+        return [reduce(t, axis=1) for reduce, t in zip(_how(reducers, found), found, strict=True)]
+
+    shape = tuple(tensor.shape)
+    if None in shape or prod(shape) <= 4 * PIECE:
+        return of_piece(tensor)
+    length = max(1, PIECE * shape[1] // prod(shape))
+    whole = shape[1] // length
 
     def add(index: Any, totals: Any) -> Any:
-        piece = ops.slice(tensor, (0, index * length, 0), (tensors, length, units))
-        return _join(totals, _reduce_piece(piece, terms, reducer), reducer)
+        start, extent = [0] * len(shape), list(shape)
+        start[1], extent[1] = index * length, length
+        return _join(totals, of_piece(ops.slice(tensor, start, extent)), reducers)
 
-    first = _reduce_piece(tensor[:, :length], terms, reducer)
-    totals = list(ops.fori_loop(1, whole, add, tuple(first)))
-    if examples > whole * length:
-        rest = _reduce_piece(tensor[:, whole * length :], terms, reducer)
-        totals = list(_join(totals, rest, reducer))
-    return totals
-
-
-def _reduce_piece(
-    piece: Any, terms: Callable[[Any], list[Any]], reducer: Callable[..., Any]
-) -> list[Any]:
-    return [reducer(term, axis=1) for term in terms(ops.cast(piece, "float32"))]
+    totals = ops.fori_loop(1, whole, add, tuple(of_piece(tensor[:, :length])))
+    if shape[1] > whole * length:
+        totals = _join(totals, of_piece(tensor[:, whole * length :]), reducers)
+    return list(totals)
 
 
-def _join(
-    left: Iterable[Any], right: Iterable[Any], reducer: Callable[..., Any]
-) -> tuple[Any, ...]:
-    pairs = zip(left, right, strict=True)
-    return tuple(reducer(ops.stack(pair), axis=0) for pair in pairs)
+def _how(reducers: Sequence[Callable[..., Any]] | None, terms: Sequence[Any]) -> Sequence[Any]:
+    return reducers or [ops.sum] * len(terms)
+
+
+def _join(left: Sequence[Any], right: Sequence[Any], reducers: Any) -> tuple[Any, ...]:
+    pairs = zip(_how(reducers, left), left, right, strict=True)
+    return tuple(reduce(ops.stack([a, b]), axis=0) for reduce, a, b in pairs)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,16 +89,22 @@ def slope_bound(function: Callable[[Any], Any]) -> tuple[bool, float]:
     Returns:
         Whether it acts on each element alone, and its steepest slope in magnitude.
     """
+    # A thread of its own stands in no graph; `tf.init_scope` would leave that too, but no tape
+    # records within it.
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(_tried, function).result()
+
+
+def _tried(function: Callable[[Any], Any]) -> tuple[bool, float]:
     try:
-        with tf.init_scope():
-            row, column = _GRID[None, :], _GRID[:, None]
-            outputs, slope = with_slope(function, tf.constant(row))
-            alone = np.asarray(function(tf.constant(column)))
-            if outputs.shape != row.shape or not np.allclose(
-                np.asarray(outputs), alone.T, rtol=1e-4, atol=1e-6
-            ):
-                return False, float("nan")
-            return True, 1.0 if slope is None else float(np.max(np.abs(np.asarray(slope))))
+        row, columns = _GRID[None, :], np.stack([_GRID, _GRID], axis=1)
+        outputs, slope = with_slope(function, tf.constant(row))
+        alone = np.asarray(function(tf.constant(columns)))
+        if outputs.shape != row.shape or not np.allclose(
+            np.asarray(outputs), alone.T, rtol=1e-4, atol=1e-6
+        ):
+            return False, float("nan")
+        return True, 1.0 if slope is None else float(np.max(np.abs(np.asarray(slope))))
     except Exception:  # a user's function may refuse the grid for any reason of its own
         return False, float("nan")
 
@@ -130,16 +137,20 @@ def replicas(model: Any) -> int:
     return int(model.distribute_strategy.num_replicas_in_sync)
 
 
+def inner(function: Callable[[Any], list[Any]], *, jit: bool) -> Callable[[Any], list[Any]]:
+    """A part of a graph that XLA compiles, or the function as it is."""
+    return tf.function(function, autograph=False, jit_compile=True) if jit else function
+
+
 class Compiled:
     """A function compiled once for each kind of input, looked through before it first runs.
 
     Args:
         function: Tensors in, `(tensors, anything)` out; the second part is made while tracing and
             handed back with each result.
-        jit: Whether XLA compiles it.
     """
 
-    def __init__(self, function: Callable[..., tuple[Any, Any]], *, jit: bool) -> None:
+    def __init__(self, function: Callable[..., tuple[Any, Any]]) -> None:
         self._notes: dict[int, Any] = {}
         self._cleared: set[int] = set()
         self.traces = 0
@@ -151,7 +162,7 @@ class Compiled:
             self._notes[id(graph())] = note
             return tensors
 
-        self._function = tf.function(traced, reduce_retracing=True, jit_compile=jit)
+        self._function = tf.function(traced, reduce_retracing=True)
 
     def prepare(self, *args: Any) -> None:
         """Trace for these arguments unless that has been done.

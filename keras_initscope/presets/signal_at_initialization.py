@@ -1,0 +1,99 @@
+"""Three ways to initialize a tanh network of 100 inputs and five layers of 50 units.
+
+Nothing is trained. Many networks are drawn, each sees Gaussian input of unit variance, and the
+table holds the mean over networks, units and examples, layer by layer. Theory is the limit of
+infinite width: z ~ N(0, q), where q = fan_in Var(w) E h^2 of the layer before, hence
+E h^2 = E tanh(z)^2 by quadrature and P(|h| > 0.99) = 2 Phi(-artanh(0.99) / sqrt(q)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import keras
+import numpy as np
+
+from keras_initscope.presets.registry import Run, preset
+from keras_initscope.presets.result import Expectation, Interval, Outcome, cell
+
+INPUTS = 100
+WIDTH = 50
+DEPTH = 5
+EXAMPLES = 16
+
+Draws = Annotated[int, Interval(low=1)]
+
+
+def _claims(
+    column: str, theory: Sequence[float], *, relative: float = 0.0, absolute: float = 0.0
+) -> list[Expectation]:
+    return [
+        Expectation(
+            claim=f"{column} of layer {layer}",
+            source=f"theory {value:.5g}",
+            interval=Interval.around(value, relative=relative, absolute=absolute),
+            measure=cell(column, layer=layer),
+        )
+        for layer, value in enumerate(theory, start=1)
+    ]
+
+
+@preset(
+    "small-weights",
+    quick={"draws": 400},
+    expects=_claims(
+        "mean_square", [9.8055e-3, 4.9023e-5, 2.4511e-7, 1.2256e-9, 6.1278e-12], relative=0.1
+    ),
+)
+def small_weights(run: Run, draws: Draws = 1000) -> Outcome:
+    """Weights from 0.01 N(0, 1): the signal of a tanh network dies, by 0.005 a layer."""
+    return _outcome(run, draws, lambda fan_in: 0.01)
+
+
+@preset(
+    "large-weights",
+    quick={"draws": 400},
+    expects=_claims("saturated", [0.7913, 0.6965, 0.6905, 0.6901, 0.6900], absolute=0.01),
+)
+def large_weights(run: Run, draws: Draws = 1000) -> Outcome:
+    """Weights from N(0, 1): seven in ten tanh units are saturated, in every layer."""
+    return _outcome(run, draws, lambda fan_in: 1.0)
+
+
+@preset(
+    "unit-gain",
+    quick={"draws": 400},
+    expects=_claims("mean_square", [0.3943, 0.2365, 0.1667, 0.1279, 0.1034], relative=0.04),
+)
+def unit_gain(run: Run, draws: Draws = 1000) -> Outcome:
+    """Weights from N(0, 1 / fan_in): the signal of a tanh network lives, and shrinks slowly."""
+    return _outcome(run, draws, lambda fan_in: fan_in**-0.5)
+
+
+def _outcome(run: Run, draws: int, stddev: Callable[[int], float]) -> Outcome:
+    run.progress(f"{draws} networks of {DEPTH} tanh layers, {EXAMPLES} examples each")
+    hidden = _activations(draws, run.seed, stddev)
+    return Outcome(
+        rows=[
+            {
+                "layer": layer,
+                "mean_square": float(np.mean(values**2)),
+                "saturated": float(np.mean(np.abs(values) > 0.99)),
+            }
+            for layer, values in enumerate(hidden, start=1)
+        ]
+    )
+
+
+def _activations(draws: int, seed: int, stddev: Callable[[int], float]) -> list[np.ndarray]:
+    """All networks at once: `RandomNormal` knows no fans, so the draws can be an axis in front."""
+    generator = keras.random.SeedGenerator(seed)
+    values = np.asarray(keras.random.normal((draws, EXAMPLES, INPUTS), seed=generator))
+    hidden = []
+    for _ in range(DEPTH):
+        fan_in = values.shape[-1]
+        initializer = keras.initializers.RandomNormal(stddev=stddev(fan_in), seed=generator)
+        values = np.tanh(values @ np.asarray(initializer((draws, fan_in, WIDTH))))
+        hidden.append(values)
+    return hidden

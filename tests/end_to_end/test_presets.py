@@ -1,0 +1,13 @@
+"""Every preset there is meets its own expectations, in its quick protocol."""
+
+import pytest
+
+from keras_initscope import presets
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_expectations_are_met(name, tmp_path):
+    result = presets.run(name, tmp_path, seed=7, quick=True)
+    assert len(result.verdicts) == len(presets.get(name).expects) > 0
+    assert [str(verdict) for verdict in result.verdicts if not verdict.met] == []
+    assert all(path.stat().st_size > 0 for path in result.files)

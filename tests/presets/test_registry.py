@@ -1,0 +1,182 @@
+"""Presets are found by scan, take typed parameters and refuse the rest in plain words."""
+
+import csv
+import dataclasses
+import logging
+from typing import Annotated
+
+import pytest
+
+from keras_initscope import presets
+from keras_initscope.presets import registry
+from keras_initscope.presets.parameters import parameters_of
+
+
+@pytest.fixture
+def catalogue(monkeypatch):
+    """A catalogue of its own, to which a test may add."""
+    presets.names()
+    monkeypatch.setattr(registry, "_presets", {})
+
+
+@pytest.fixture
+def doubling(catalogue):
+    @presets.preset("doubling", expects=[_expect_value(6)], quick={"number": 3})
+    def doubling(
+        run: presets.Run,
+        number: Annotated[int, presets.Interval(low=1, high=100)] = 3,
+        factor: float = 2.0,
+        shout: bool = False,
+        unit: str = "m",
+    ) -> presets.Outcome:
+        """Doubles a number.
+
+        And more.
+        """
+        run.progress("doubling")
+        (run.log_dir / "note.txt").write_text(str(run.seed))
+        row = {"unit": unit, "shout": shout, "value": number * factor}
+        return presets.Outcome(rows=[row], files=[run.log_dir / "note.txt"])
+
+    return doubling
+
+
+def _expect_value(value):
+    return presets.Expectation(
+        claim="value",
+        source="arithmetic",
+        interval=presets.Interval.around(value, absolute=0.5),
+        measure=presets.cell("value"),
+    )
+
+
+def test_all_modules_of_the_room_are_scanned():
+    assert {"small-weights", "large-weights", "unit-gain"} <= set(presets.names())
+    assert list(presets.names()) == sorted(presets.names())
+
+
+def test_a_preset_is_described_by_its_function(doubling):
+    found = presets.get("doubling")
+    assert found.summary == "Doubles a number."
+    described = [(entry.name, entry.kind, entry.default) for entry in found.parameters]
+    assert described == [
+        ("number", int, 3),
+        ("factor", float, 2.0),
+        ("shout", bool, False),
+        ("unit", str, "m"),
+    ]
+
+
+def test_run_completes_and_checks_the_parameters(doubling):
+    result = presets.run("doubling", factor=3)
+    assert result.parameters == {"number": 3, "factor": 3.0, "shout": False, "unit": "m"}
+    assert type(result.parameters["factor"]) is float
+    assert result.rows == ({"unit": "m", "shout": False, "value": 9.0},)
+
+
+def test_claims_hold_for_the_protocol_of_the_preset_only(doubling):
+    assert [verdict.met for verdict in presets.run("doubling").verdicts] == [True]
+    assert [verdict.met for verdict in presets.run("doubling", quick=True).verdicts] == [True]
+    assert presets.run("doubling", number=5).verdicts == ()
+
+
+def test_a_claim_outside_its_interval_fails(catalogue):
+    @presets.preset("wrong", expects=[_expect_value(1), _expect_value(float("nan"))])
+    def wrong(run: presets.Run) -> presets.Outcome:
+        """Is wrong."""
+        return presets.Outcome(rows=[{"value": 2.0}])
+
+    result = presets.run("wrong")
+    assert [verdict.met for verdict in result.verdicts] == [False, False]
+    assert not result.met
+    assert "FAILED value: 2, expected 0.5 to 1.5 (arithmetic)" in str(result)
+
+
+def test_files_are_kept_where_asked_and_only_there(doubling, tmp_path):
+    result = presets.run("doubling", tmp_path / "new" / "folder", seed=11)
+    names = [path.relative_to(tmp_path / "new" / "folder").as_posix() for path in result.files]
+    assert names == ["table.csv", "note.txt"]
+    assert result.files[1].read_text() == "11"
+    with result.files[0].open(newline="") as file:
+        assert list(csv.DictReader(file)) == [{"unit": "m", "shout": "False", "value": "6.0"}]
+    assert presets.run("doubling").files == ()
+
+
+def test_progress_goes_to_the_hook_or_to_the_log(doubling, caplog):
+    lines = []
+    presets.run("doubling", progress=lines.append)
+    assert lines == ["doubling"]
+    with caplog.at_level(logging.INFO, logger="keras_initscope.presets"):
+        presets.run("doubling")
+    assert caplog.messages == ["doubling"]
+
+
+def test_results_are_frozen(doubling):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        presets.run("doubling").seed = 1
+
+
+@pytest.mark.parametrize("name", ["smal-weights", "small_weights"])
+def test_an_unknown_preset_is_refused_with_the_closest(name):
+    with pytest.raises(presets.PresetError, match=r"no preset .*Did you mean 'small-weights'"):
+        presets.run(name)
+
+
+def test_an_unknown_preset_like_no_other_is_refused_with_all():
+    with pytest.raises(presets.PresetError, match=r"'qqq'\. Known presets: .*unit-gain"):
+        presets.get("qqq")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"nmber": 4}, r"no parameter `nmber`\. Did you mean 'number'\? Known parameters: number,"),
+        ({"number": 2.5}, r"`number` must be of type int, e\.g\. 3\. Received: 2\.5 of type float"),
+        ({"number": True}, r"`number` must be of type int"),
+        ({"number": 0}, r"`number` must be 1 to 100, e\.g\. 3\. Received: 0"),
+        ({"factor": "2"}, r"`factor` must be of type float.*Received: '2' of type str"),
+        ({"factor": float("nan")}, r"`factor` must be .*Received: nan"),
+        ({"shout": 1}, r"`shout` must be of type bool"),
+        ({"unit": None}, r"`unit` must be of type str"),
+        ({"seed": 1.5}, r"`seed` must be an integer of 0 or more\. Received: 1\.5"),
+        ({"seed": -1}, r"`seed` must be an integer of 0 or more\. Received: -1"),
+    ],
+)
+def test_nonsense_is_refused_in_plain_words(doubling, arguments, message):
+    with pytest.raises(presets.PresetError, match=message):
+        presets.run("doubling", **arguments)
+
+
+def test_a_log_dir_that_cannot_be_written_is_refused_before_the_work(doubling, tmp_path):
+    (tmp_path / "file").write_text("")
+    lines = []
+    with pytest.raises(presets.PresetError, match=r"`log_dir` must be a directory .*Received: "):
+        presets.run("doubling", tmp_path / "file" / "logs", progress=lines.append)
+    assert lines == []
+
+
+def test_a_name_is_given_once(doubling):
+    with pytest.raises(ValueError, match="two presets 'doubling'"):
+        presets.preset("doubling", expects=[])(doubling)
+
+
+def test_parameters_need_a_type_and_a_default():
+    def untyped(run, number=3): ...
+    def without_default(run, number: int): ...
+    def strange(run, number: list = ()): ...
+
+    for function in (untyped, without_default, strange):
+        with pytest.raises(TypeError, match="`number` of a preset needs a default and one of"):
+            parameters_of(function)
+
+
+def test_names_that_run_takes_are_reserved(catalogue):
+    def reserved(run: presets.Run, seed: int = 0) -> presets.Outcome: ...
+
+    with pytest.raises(TypeError, match=r"'clash' uses names that `run` takes: \['seed'\]"):
+        presets.preset("clash", expects=[])(reserved)
+
+
+def test_quick_parameters_are_checked_at_once(doubling):
+    with pytest.raises(presets.PresetError, match="`number` must be 1 to 100"):
+        presets.preset("other", expects=[], quick={"number": 0})(doubling)
