@@ -309,10 +309,7 @@ def _class_attributes():
     classes = [keras.layers.Layer, keras.layers.Dense, *keras.optimizers.Adam.__mro__]
     classes += [keras.optimizers.SGD, keras.optimizers.LossScaleOptimizer]
     return {
-        (c, name): id(value)
-        for c in classes
-        for name, value in vars(c).items()
-        if callable(value)
+        (c, name): id(value) for c in classes for name, value in vars(c).items() if callable(value)
     }
 
 
