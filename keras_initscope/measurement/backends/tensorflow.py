@@ -36,7 +36,7 @@ _HARMLESS = (
     "While",
     "Placeholder",
 )
-#: How many shapes of batches get a graph of their own; an epoch's last batch is often a shorter one.
+#: How many shapes of batches get a graph of their own; the last batch is often a shorter one.
 _EXACT_SHAPES = 3
 _GRID = np.linspace(-12.0, 12.0, 1921, dtype=np.float32)
 
