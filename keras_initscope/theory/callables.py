@@ -9,19 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_initscope.theory.gaussian import REACH, Array, Function
+from keras_initscope.theory.kinks import RANGE, evaluated, find_kinks
 from keras_initscope.theory.moments import moment, power
 from keras_initscope.theory.nonlinearity import Nonlinearity
 
-RANGE = 120.0
-"""Kinks are looked for between -120 and 120: 12 standard deviations at a variance of 100."""
-
 _TESTED = np.array([0.01, 1.0, 100.0])  # the variances at which the error is stated
 _LONG_REACH = 32.0  # for functions that grow like exp, as in the row of `exponential`
-_FIRST = np.linspace(-RANGE, RANGE + 0.3141592653589793, 487)  # no kink of a round number on it
-_MOST_ROUGH = 2048  # rough intervals; more of them mean noise
 _WORST = 1e-2  # an error beyond this is no knowledge
 _STEP = np.array([1, 2, 3, 4, -1, -2, -3, -4.0])
 _DIFFERENCE = np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280])  # central, of order 8 (Fornberg, 1988)
@@ -63,7 +58,7 @@ def from_callable(
     kinks, edges = find_kinks(function, label, epsilon)
     row = Nonlinearity(
         name=label,
-        f=lambda x: _flat(function, x),
+        f=lambda x: evaluated(function, x),
         df=derivative or differences(function, kinks, epsilon),
         kinks=kinks,
         error=100 * epsilon,
@@ -75,95 +70,6 @@ def from_callable(
         reach=_LONG_REACH,
     )
     return _refined(row, exact, max(1e-10, 2000 * epsilon))
-
-
-def find_kinks(
-    function: Function, name: str = "function", epsilon: float = float(np.finfo(float).eps)
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The points where a function is not smooth, and intervals on which it is a polynomial.
-
-    Args:
-        function: Vectorized over one-dimensional arrays.
-        name: What to call it in an error.
-        epsilon: Relative rounding error of its values.
-
-    Returns:
-        Kinks, and the ends of the intervals, both increasing.
-
-    Raises:
-        ValueError: If the function is rough nearly everywhere.
-
-    Example:
-
-    ```python
-    kinks, _ = find_kinks(lambda x: np.clip(x, -1, 1))
-    assert np.allclose(kinks, [-1, 1], atol=1e-12)
-    ```
-    """
-    kinks: list[Array] = []
-    edges = [_FIRST]
-    half = (_FIRST[1] - _FIRST[0]) / 2
-    left = np.concatenate([_FIRST[:-1], _FIRST[:-1] + half])  # a kink hides at an interval's end
-    right = left + 2 * half
-    rough = _is_rough(function, left, right, epsilon)
-    while rough.any():
-        left, right = left[rough], right[rough]
-        _check_number(name, left, right)
-        middle, quarter = (left + right) / 2, (right - left) / 4
-        edges.append(middle)
-        parts = np.stack([left, middle, left + quarter])
-        rough = np.stack([_is_rough(function, at, at + 2 * quarter, epsilon) for at in parts])
-        rough[2] &= ~rough[:2].any(axis=0)
-        smallest = quarter < 2 * epsilon * (1 + np.abs(middle))
-        settled = smallest | (~rough.any(axis=0) & (4 * quarter < epsilon**0.2))
-        kinks.append(middle[settled])
-        rough &= ~settled
-        left, right = parts, parts + 2 * quarter
-    return _merged(np.concatenate([[], *kinks]), epsilon), tuple(np.concatenate(edges).tolist())
-
-
-def _check_number(name: str, left: Array, right: Array) -> None:
-    if len(left) > _MOST_ROUGH:
-        raise ValueError(
-            f"{name} is too rough to integrate: not smooth on {len(left)} intervals of width "
-            f"{right[0] - left[0]:.2g}. Expected a function that is smooth but for some kinks."
-        )
-
-
-def _merged(kinks: Array, epsilon: float) -> tuple[float, ...]:
-    """The kinks without those that were found twice, rounded so that 0 is 0."""
-    found = np.unique(np.round(kinks, int(-np.log10(epsilon)) - 3) + 0.0)
-    apart = np.diff(found, prepend=-np.inf) > epsilon**0.4
-    return tuple(found[apart].tolist())
-
-
-def _is_rough(function: Function, left: Array, right: Array, epsilon: float) -> NDArray[np.bool_]:
-    """Whether the polynomial through 12 Chebyshev points misses the function in between."""
-    x = left[:, None] + (right - left)[:, None] * _POINTS
-    y = _flat(function, x)
-    finite = np.isfinite(y).all(axis=1)  # what overflows cannot be known, and weighs nothing
-    y[~finite] = 0.0
-    missed = np.abs(y[:, 12:] - y[:, :12] @ _BETWEEN).max(axis=1)
-    scale = np.abs(y).max(axis=1) + np.abs(x).max(axis=1)
-    return np.asarray(finite & (missed > 100 * epsilon * scale))
-
-
-def _interpolation() -> tuple[Array, Array]:
-    """Twelve Chebyshev points in (0, 1), then the points between, and the matrix to them."""
-    angles = np.pi * (np.arange(12) + 0.5) / 12
-    points, between = -np.cos(angles), -np.cos((angles[1:] + angles[:-1]) / 2)
-    basis = np.polynomial.chebyshev.chebvander
-    matrix = np.linalg.solve(basis(points, 11).T, basis(between, 11).T)
-    return np.asarray((np.concatenate([points, between]) + 1) / 2), np.asarray(matrix)
-
-
-_POINTS, _BETWEEN = _interpolation()
-
-
-def _flat(function: Function, x: Array) -> Array:
-    """The function on an array of any shape, in double precision."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(function(x.ravel()), dtype=float).reshape(x.shape)
 
 
 def _checked(function: Function, name: str) -> float:
@@ -178,7 +84,10 @@ def _checked(function: Function, name: str) -> float:
         )
     epsilon = float(np.finfo(y.dtype).eps)
     if not np.isfinite(y).all():
-        raise ValueError(f"{name} is not finite on [-4, 4]. Received: {y}.")
+        raise ValueError(
+            f"{name} is not finite at x = {x[~np.isfinite(y)][:3]} ... Expected a function that is "
+            "finite on the whole line."
+        )
     if not np.array_equal(y, function(x)):
         raise ValueError(
             f"{name} is random: two calls differ. Expected a deterministic function; describe a "
@@ -206,7 +115,7 @@ def differences(
         x = np.minimum(np.maximum(x, before + nearest), corners[after] - nearest)
         distance = np.minimum(x - before, corners[after] - x)
         step = np.minimum(usual * np.maximum(1, np.abs(x) / RANGE), distance / 4.5)
-        y = _flat(function, x[..., None] + step[..., None] * _STEP)
+        y = evaluated(function, x[..., None] + step[..., None] * _STEP)
         with np.errstate(invalid="ignore"):  # beyond overflow there is no slope
             return np.asarray((y[..., :4] - y[..., 4:]) @ _DIFFERENCE / step)
 

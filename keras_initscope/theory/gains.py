@@ -54,8 +54,8 @@ def gain(phi: Nonlinearity, mode: str = "forward", variance: float = 1.0) -> flo
     """
     if mode not in _POWER:
         raise ValueError(f"Unknown mode. Received: mode={mode!r}. Expected one of {list(_POWER)}.")
-    signal = float(second_moment(phi, variance)) / variance if mode != "backward" else 1.0
-    slope = float(slope_second_moment(phi, variance)) if mode != "forward" else 1.0
+    signal = float(second_moment(phi, variance)) / variance
+    slope = float(slope_second_moment(phi, variance))
     power = _POWER[mode](signal, slope)
     if not 0 < power < np.inf:
         raise ValueError(
