@@ -145,8 +145,9 @@ def _(layer: Any) -> Nonlinearity:
 
 @as_nonlinearity.register(keras.layers.PReLU)
 def _(layer: Any) -> Nonlinearity:
-    alpha = layer.alpha if layer.built else layer.alpha_initializer((1024,), dtype="float32")
-    slopes = ops.convert_to_numpy(alpha).astype(float)
+    initial = layer.alpha_initializer((1024,), dtype="float32")
+    alpha = layer.get_weights()[0] if layer.built else ops.convert_to_numpy(initial)
+    slopes = alpha.astype(float)
     return nonlinearity("prelu", negative_slope=float(slopes.mean()), variance=float(slopes.var()))
 
 

@@ -88,7 +88,7 @@ def criticality(
     from keras_initscope.prediction.gains import criticality
 
     assert criticality("gelu").case == "unstable"
-    assert criticality("relu").critical_weight_variance == 2.0
+    assert abs(criticality("relu").critical_weight_variance - 2) < 1e-12
     ordered = criticality("tanh", bias_variance=0.05, weight_variance=1.0)
     assert ordered.chi_1 < 1 and ordered.trainable_depth < 30
     ```

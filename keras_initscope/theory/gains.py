@@ -70,7 +70,7 @@ def kumar_variance(phi: Nonlinearity, fan_in: int) -> float:
     """Weight variance for a nonlinearity that is differentiable at zero, after Kumar (2017).
 
     `v^2 = 1 / (N f'(0)^2 (1 + f(0)^2))`, the first-order expansion about zero (Kumar, 2017,
-    "On weight initialization in deep neural networks", eq. 14). For a sigmoid it is 12.8/N; the
+    "On weight initialization in deep neural networks"). For a sigmoid it is 12.8/N; the
     paper's 3.6^2 = 12.96 is a rounding.
 
     Args:

@@ -31,7 +31,7 @@ def variance_map(
 ) -> Array:
     """Variance of the next layer's pre-activations.
 
-    `V(q) = weight_variance E f(sqrt(q) z)^2 + bias_variance` (Poole et al., 2016, eq. 3).
+    `V(q) = weight_variance E f(sqrt(q) z)^2 + bias_variance` (Poole et al., 2016).
 
     Args:
         phi: The nonlinearity.
@@ -85,7 +85,7 @@ def variance_slope(phi: Nonlinearity, q: ArrayLike, weight_variance: ArrayLike) 
 def chi_1(phi: Nonlinearity, q: ArrayLike, weight_variance: ArrayLike) -> Array:
     """Factor of the squared gradient per layer, and slope of the correlation map at 1.
 
-    `chi_1 = weight_variance E f'(sqrt(q) z)^2` (Schoenholz et al., 2017, eq. 6). At 1 the network
+    `chi_1 = weight_variance E f'(sqrt(q) z)^2` (Schoenholz et al., 2017). At 1 the network
     is critical; above it two close inputs part (chaos) and gradients explode, below it inputs
     merge (order) and gradients vanish.
 
@@ -117,7 +117,7 @@ def correlation_map(
 ) -> Array:
     """Correlation of two examples one layer on.
 
-    `C(c) = (weight_variance E f(x_a) f(x_b) + bias_variance) / V(q)` (Poole et al., 2016, eq. 5),
+    `C(c) = (weight_variance E f(x_a) f(x_b) + bias_variance) / V(q)` (Poole et al., 2016),
     at any `q`, a fixed point or not. `C(1) = 1` but for random slopes.
 
     Args:
@@ -153,7 +153,7 @@ def correlation_slope(
     """Slope of the correlation map.
 
     `C'(c) = weight_variance E f'(x_a) f'(x_b) q / V(q)`; at a fixed point of the variance, where
-    `V(q) = q`, it is the `chi` of Schoenholz et al. (2017, eq. 9).
+    `V(q) = q`, it is the `chi` of Schoenholz et al. (2017).
 
     Args:
         phi: The nonlinearity, continuous.
@@ -181,7 +181,7 @@ def correlation_slope(
 def depth_scale(slope: float) -> float:
     """Layers over which a deviation from a fixed point changes e-fold.
 
-    `xi = 1 / |log slope|`, with the slope of the map there (Schoenholz et al., 2017, eqs. 8, 9):
+    `xi = 1 / |log slope|`, with the slope of the map there (Schoenholz et al., 2017):
     decay below 1, growth above it.
 
     Args:

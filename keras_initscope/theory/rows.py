@@ -45,7 +45,7 @@ def row(make: Row) -> Row:
     @lru_cache(maxsize=128)
     def once(**parameters: Any) -> Nonlinearity:
         unusual = [
-            f"{name}={value:g}" if isinstance(value, float | int) else f"{name}={value}"
+            f"{name}={value:g}" if type(value) in (float, int) else f"{name}={value}"
             for name, value in parameters.items()
             if value != signature.parameters[name].default
         ]

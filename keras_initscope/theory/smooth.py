@@ -14,7 +14,7 @@ from keras_initscope.theory.gaussian import Array
 from keras_initscope.theory.nonlinearity import Nonlinearity
 from keras_initscope.theory.rows import row
 
-_ELU_SCALE, _ELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., 2017, eq. 14
+_ELU_SCALE, _ELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., 2017
 
 
 def _graded(scale: float) -> tuple[float, ...]:
@@ -37,7 +37,7 @@ def _exponential_unit(alpha: float, rate: float, scale: float = 1.0) -> Nonlinea
 
 @row
 def elu(alpha: float = 1.0) -> Nonlinearity:
-    """`x` above zero, `alpha (exp(x) - 1)` below (Clevert et al., 2016, eq. 15)."""
+    """`x` above zero, `alpha (exp(x) - 1)` below (Clevert et al., 2016)."""
     return _exponential_unit(alpha, 1.0)
 
 
