@@ -80,7 +80,8 @@ def criticality(
         A frozen record; see `Criticality`.
 
     Raises:
-        ValueError: If the activation cannot be read or is not elementwise.
+        ValueError: If the activation cannot be read or is not elementwise, or a variance is
+            negative.
 
     Example:
 

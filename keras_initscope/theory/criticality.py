@@ -131,6 +131,9 @@ def criticality(
     Returns:
         The fixed point, its stability, the depth scales and what helps.
 
+    Raises:
+        ValueError: If a variance is negative.
+
     Example:
 
     ```python
@@ -140,6 +143,11 @@ def criticality(
     assert found.case == "stable" and 0 < found.trainable_depth < 30
     ```
     """
+    if min(bias_variance or 0.0, weight_variance or 0.0, start) < 0:
+        raise ValueError(
+            f"A variance cannot be negative. Received: bias_variance={bias_variance}, "
+            f"weight_variance={weight_variance}, start={start}."
+        )
     if not phi.is_continuous:
         return Criticality(
             activation=phi.name, case=Case.DISCONTINUOUS, advice=_ADVICE[Case.DISCONTINUOUS]

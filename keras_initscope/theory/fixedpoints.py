@@ -153,7 +153,8 @@ def correlation_fixed_point(
     """The correlation `c*` that two different examples tend to, at a fixed point of the variance.
 
     `C` is a power series with no negative coefficient, so on [0, 1] it is convex and meets the
-    diagonal once below 1 exactly if its slope at 1, `chi_1`, is above 1.
+    diagonal once below 1 exactly if its slope at 1, `chi_1`, is above 1, or if random slopes
+    make even an example unlike itself.
 
     Args:
         phi: The nonlinearity, continuous.
@@ -172,7 +173,8 @@ def correlation_fixed_point(
     assert correlation_fixed_point(nonlinearity("tanh"), 0.5, 1.0) == 1.0
     ```
     """
-    if q == 0 or float(chi_1(phi, q, weight_variance)) <= 1 + MARGINAL:
+    alike = phi.spread is None or phi.shares_spread  # an example is like itself
+    if alike and (q == 0 or float(chi_1(phi, q, weight_variance)) <= 1 + MARGINAL):
         return 1.0
 
     def excess(c: float) -> float:  # over 1 - c, which divides out the fixed point at 1

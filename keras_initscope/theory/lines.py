@@ -128,7 +128,8 @@ def most_stable_point(phi: Nonlinearity) -> CriticalLine | None:
     ```
     """
     line = critical_line(phi, _USUAL)
-    possible = (line.bias_variance >= 0) & (line.variance_slope < 1 - MARGINAL)
+    slope = np.abs(line.variance_slope)
+    possible = (line.bias_variance >= 0) & (slope < 1 - MARGINAL)
     if not possible.any():
         return None
-    return critical_line(phi, _USUAL[np.argmin(np.where(possible, line.variance_slope, np.inf))])
+    return critical_line(phi, _USUAL[np.argmin(np.where(possible, slope, np.inf))])

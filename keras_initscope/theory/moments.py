@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from keras_initscope.theory.gaussian import Array, Function, expectation
 from keras_initscope.theory.nonlinearity import Nonlinearity
-from keras_initscope.theory.pairs import pair_expectation
+from keras_initscope.theory.pairs import homogeneous_pair_expectation, pair_expectation
 
 _ROUNDING = 1e-6  # by how much of the variance rounding may push a covariance beyond it
 
@@ -121,7 +121,7 @@ def cross_moment(
     assert np.isclose(cross_moment(nonlinearity("relu"), 1.0, 0.0), 1 / (2 * np.pi))
     ```
     """
-    return _pair_expectation(phi, phi.f, variance, covariance, mean)
+    return _pair_expectation(phi, 1, variance, covariance, mean)
 
 
 def slope_cross_moment(
@@ -152,7 +152,7 @@ def slope_cross_moment(
     assert np.isclose(slope_cross_moment(nonlinearity("relu"), 1.0, 0.0), 0.25)
     ```
     """
-    return _pair_expectation(phi, phi.df, variance, covariance, mean)
+    return _pair_expectation(phi, 0, variance, covariance, mean)
 
 
 def power(phi: Nonlinearity) -> Function:
@@ -190,12 +190,32 @@ def moment(
 
 
 def _pair_expectation(
-    phi: Nonlinearity,
-    function: Function,
-    variance: ArrayLike,
-    covariance: ArrayLike,
-    mean: ArrayLike,
+    phi: Nonlinearity, order: int, variance: ArrayLike, covariance: ArrayLike, mean: ArrayLike
 ) -> Array:
+    """The product of outputs (order 1) or slopes (order 0), and of the spread that both share."""
+    function, spread = ((phi.df, phi.slope_spread), (phi.f, phi.spread))[order]
+    correlation = _correlation(variance, covariance)
+
+    def product(factor: Function) -> Array:
+        if phi.is_scale_invariant and not np.any(mean):
+            found = homogeneous_pair_expectation(factor, order, correlation, variance)
+            return found + np.asarray(mean)  # which is zero, and gives its shape
+        return pair_expectation(
+            factor,
+            correlation,
+            mean,
+            variance,
+            kinks=phi.kinks,
+            width=phi.width,
+            reach=phi.reach,
+        )
+
+    if spread is None or not phi.shares_spread:
+        return product(function)
+    return product(function) + product(lambda x: np.sqrt(spread(x)))
+
+
+def _correlation(variance: ArrayLike, covariance: ArrayLike) -> Array:
     variance, covariance = np.broadcast_arrays(
         np.asarray(variance, dtype=float), np.asarray(covariance, dtype=float)
     )
@@ -205,13 +225,4 @@ def _pair_expectation(
             f"Received: variance={variance}, covariance={covariance}."
         )
     same = np.ones_like(variance)  # a point mass is the same for both examples
-    correlation = np.divide(covariance, variance, out=same, where=variance > 0)
-    return pair_expectation(
-        function,
-        np.clip(correlation, -1, 1),
-        mean,
-        variance,
-        kinks=phi.kinks,
-        width=phi.width,
-        reach=phi.reach,
-    )
+    return np.clip(np.divide(covariance, variance, out=same, where=variance > 0), -1, 1)

@@ -30,6 +30,8 @@ class Nonlinearity:
         reach: Standard deviations that an expectation must cover, for one that grows like `exp`.
         spread: Variance of the output at a given input, for one with random or differing slopes.
         slope_spread: Variance of the derivative at a given input, likewise.
+        shares_spread: Whether two examples meet the same slopes, as where they are learnt, rather
+            than slopes of their own, as where they are drawn.
         error: Relative error of its expectations.
 
     Example:
@@ -50,6 +52,7 @@ class Nonlinearity:
     reach: float = REACH
     spread: Function | None = None
     slope_spread: Function | None = None
+    shares_spread: bool = False
     error: float = 1e-14
 
     @property

@@ -20,6 +20,8 @@ def _straight(
     slopes: Sequence[float],
     offsets: Sequence[float],
     slope_variance: float = 0.0,
+    *,
+    shared: bool = False,
 ) -> Nonlinearity:
     """`slopes[i] x + offsets[i]` between kink `i - 1` (exclusive) and kink `i` (inclusive)."""
 
@@ -44,6 +46,7 @@ def _straight(
         kinks=tuple(kinks),
         spread=lambda x: slope_variance * np.minimum(x, 0) ** 2,
         slope_spread=lambda x: np.where(x < 0, slope_variance, 0.0),
+        shares_spread=shared,
     )
 
 
@@ -85,11 +88,9 @@ def leaky_relu(negative_slope: float = 0.2) -> Nonlinearity:
 def prelu(negative_slope: float = 0.0, variance: float = 0.0) -> Nonlinearity:
     """`a x` below zero with learnt slopes `a`, one a unit (He et al., 2015, eq. 1).
 
-    Takes the mean of the slopes and their variance over the units. Second moments, gradients and
-    the mean are exact; where the slopes differ, the product of two examples lacks what the common
-    slope adds to it.
+    Takes the mean of the slopes and their variance over the units.
     """
-    return _straight([0.0], [negative_slope, 1.0], [0.0, 0.0], variance)
+    return _straight([0.0], [negative_slope, 1.0], [0.0, 0.0], variance, shared=True)
 
 
 @row

@@ -1,5 +1,7 @@
 """The critical line and the record that describes a network on it or beside it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,6 +78,14 @@ def test_the_advice_of_the_gated_ones_is_stable(name):
     assert found.critical_weight_variance == pytest.approx(float(point.weight_variance), rel=1e-9)
 
 
+def test_the_advice_is_never_a_negative_bias_variance():
+    gelu = nonlinearity("gelu")
+    lowered = replace(gelu, name="lowered", f=lambda x: gelu.f(x) - 0.5)
+    flattest = critical_line(lowered, 0.1)
+    assert abs(flattest.variance_slope) < most_stable_point(lowered).variance_slope
+    assert flattest.bias_variance < 0 <= most_stable_point(lowered).bias_variance
+
+
 def test_tanh_without_bias_is_marginal():
     found = criticality(nonlinearity("tanh"), 0.0)
     assert (found.case, found.q) == (Case.MARGINAL, 0.0)
@@ -131,6 +141,20 @@ def test_the_start_decides_where_two_fates_exist():
     silu = nonlinearity("silu")
     assert criticality(silu, 0.05, 2.8, start=0.3).case is Case.STABLE
     assert criticality(silu, 0.05, 2.8, start=1.0).case is Case.DIVERGENT
+
+
+def test_random_slopes_make_an_example_unlike_itself_and_learnt_ones_do_not():
+    drawn = criticality(nonlinearity("rrelu"))
+    learnt = criticality(nonlinearity("prelu", negative_slope=11 / 48, variance=(5 / 24) ** 2 / 12))
+    assert drawn.critical_weight_variance == pytest.approx(learnt.critical_weight_variance)
+    assert 0.9 < drawn.c < 1.0
+    assert drawn.xi_c < np.inf
+    assert (learnt.c, learnt.xi_c) == (1.0, np.inf)
+
+
+def test_a_negative_variance_is_refused():
+    with pytest.raises(ValueError, match=r"cannot be negative.*bias_variance=-0\.1"):
+        criticality(nonlinearity("tanh"), -0.1)
 
 
 def test_the_record_reads():

@@ -75,6 +75,13 @@ def test_the_fixed_point_is_where_iteration_ends(name, weight, bias, start):
     assert variance_fixed_point(phi, weight, bias, start).q == pytest.approx(q, rel=1e-9)
 
 
+def test_a_signal_coming_down_stops_at_the_first_fixed_point():
+    phi = nonlinearity("sin")
+    zero, upper = variance_fixed_points(phi, 3.0)
+    assert (zero.q, zero.case, upper.case) == (0.0, Case.UNSTABLE, Case.STABLE)
+    assert variance_fixed_point(phi, 3.0, start=5.0).q == upper.q
+
+
 def test_a_straight_map_has_the_fixed_point_of_a_geometric_series():
     point = variance_fixed_point(nonlinearity("relu"), 1.2, 0.3)
     assert point.q == pytest.approx(0.3 / (1 - 0.6), rel=1e-12)

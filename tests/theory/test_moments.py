@@ -70,6 +70,16 @@ def test_random_slopes_count_with_their_square_but_two_draws_with_their_mean():
     assert cross_moment(phi, 1.0, 1.0) == pytest.approx(float(second_moment(mean)), rel=1e-13)
 
 
+def test_learnt_slopes_are_shared_by_two_examples():
+    slopes = np.array([0.1, 0.3, 0.9])
+    phi = nonlinearity("prelu", negative_slope=slopes.mean(), variance=slopes.var())
+    each = [nonlinearity("leaky_relu", negative_slope=slope) for slope in slopes]
+    for function in (cross_moment, slope_cross_moment):
+        for mean in (0.0, 0.4):
+            exact = np.mean([function(row, 1.3, 0.5, mean) for row in each])
+            assert function(phi, 1.3, 0.5, mean) == pytest.approx(exact, rel=1e-12)
+
+
 def test_maps_of_a_convolution_broadcast():
     phi = nonlinearity("relu")
     variance = np.array([[1.0, 2.0, 1.0], [2.0, 3.0, 2.0]])

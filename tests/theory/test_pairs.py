@@ -8,7 +8,7 @@ from scipy.special import erf
 
 from keras_initscope.theory.gaussian import expectation
 from keras_initscope.theory.nonlinearities import TABLE, nonlinearity
-from keras_initscope.theory.pairs import pair_expectation
+from keras_initscope.theory.pairs import homogeneous_pair_expectation, pair_expectation
 
 CORRELATIONS = np.array(
     [-1, -1 + 1e-9, -0.9, -0.3, 0, 0.1, 0.5, 0.9, 0.999, 1 - 1e-6, 1 - 1e-12, 1]
@@ -28,6 +28,16 @@ def test_a_step_has_the_arc_cosine_kernel_of_order_zero():
     exact = (np.pi - np.arccos(CORRELATIONS)) / (2 * np.pi)
     found = pair_expectation(lambda x: np.heaviside(x, 0.5), CORRELATIONS, kinks=[0.0])
     np.testing.assert_allclose(found, exact, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("slope", [-0.7, 0.0, 0.3, 1.0])
+@pytest.mark.parametrize("variance", [1e-6, 2.3])
+def test_the_closed_form_of_straight_halves_agrees_with_quadrature(slope, variance):
+    phi = nonlinearity("leaky_relu", negative_slope=slope)
+    for order, function in enumerate([phi.df, phi.f]):
+        closed = homogeneous_pair_expectation(function, order, CORRELATIONS, variance)
+        found = pair_expectation(function, CORRELATIONS, 0, variance, kinks=phi.kinks)
+        np.testing.assert_allclose(closed, found, rtol=0, atol=1e-14 * variance**order)
 
 
 @pytest.mark.parametrize("variance", VARIANCES)
