@@ -85,7 +85,7 @@ def measured(depth, layer, values_at, step):
             "minimum": float(finite.min(initial=np.inf)),
             "maximum": float(finite.max(initial=-np.inf)),
         },
-        histogram=collect(np.bincount(numbers, minlength=BUCKETS)),
+        histogram=collect(np.bincount(numbers, minlength=BUCKETS)[None])[0],
     )
 
 
