@@ -175,6 +175,8 @@ class Snapshot:
         Example:
 
         ```python
+        from keras_initscope.records import Quantity, Snapshot, StepInfo, Tap, TensorStats
+
         tap = Tap(layer="dense", quantity=Quantity.KERNEL, depth=0, size=12)
         stats = TensorStats(tap=tap, values={"variance": 0.5})
         info = StepInfo(loss=1.2, learning_rate=0.1, time=0.0)

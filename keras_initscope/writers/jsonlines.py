@@ -84,9 +84,12 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
     Example:
 
     ```python
-    from keras_initscope.writers import read_jsonlines
+    from keras_initscope.records import ModelInfo
+    from keras_initscope.writers import JSONLinesWriter, read_jsonlines
 
+    JSONLinesWriter("logs/run1", ModelInfo(name="mlp", layers=())).close()
     model, snapshots = read_jsonlines("logs/run1")
+    assert (model.name, snapshots) == ("mlp", [])
     ```
     """
     model, snapshots = None, []
