@@ -4,5 +4,6 @@ __version__ = "0.1.0"
 
 from keras_initscope import initializers, layers, presets
 from keras_initscope.callbacks import VarianceMonitor
+from keras_initscope.prediction.gains import criticality, gain
 
-__all__ = ["VarianceMonitor", "initializers", "layers", "presets"]
+__all__ = ["VarianceMonitor", "criticality", "gain", "initializers", "layers", "presets"]
