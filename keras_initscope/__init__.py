@@ -1,7 +1,9 @@
 """See whether a deep Keras network can train, start it right, and watch it while it trains."""
 
-from keras_initscope import initializers, layers
-from keras_initscope.callbacks import VarianceMonitor
-
-__all__ = ["VarianceMonitor", "initializers", "layers"]
 __version__ = "0.1.0"
+
+from keras_initscope import initializers, layers, presets
+from keras_initscope.callbacks import VarianceMonitor
+from keras_initscope.prediction.gains import criticality, gain
+
+__all__ = ["VarianceMonitor", "criticality", "gain", "initializers", "layers", "presets"]

@@ -81,7 +81,9 @@ def _magnitudes(codes: NDArray[np.integer[Any]]) -> tuple[_Array, _Array]:
     return magnitude(codes), magnitude(codes + 1)
 
 
-def linear_bins(histogram: Histogram, bins: int = 30) -> _Array:
+def linear_bins(
+    histogram: Histogram, bins: int = 30, limits: tuple[float, float] | None = None
+) -> _Array:
     """Rebin to equal-width bins over the range where the data are.
 
     A few far values do not stretch the range: where the whole range is more than ten times that of
@@ -91,15 +93,23 @@ def linear_bins(histogram: Histogram, bins: int = 30) -> _Array:
     Args:
         histogram: What was counted.
         bins: Number of bins.
+        limits: Least and greatest finite value, where they are known. A bucket is an eighth of an
+            octave wide; without the limits a tensor of ones would look spread from 1 to 1.125.
 
     Returns:
-        `(bins, 3)` array of left edge, right edge and count, edges finite; `(0, 3)` where there is
-        no finite value.
+        `(bins, 3)` array of left edge, right edge and count, edges finite. A single row of no width
+        where all values are one and the same, which dashboards draw as a spike; `(0, 3)` where
+        there is no finite value.
     """
     lower, upper, counts = _finite(histogram)
     if not counts.size:
         return np.zeros((0, 3))
-    return _rebin(lower, upper, counts, _robust_range(lower, upper, counts), bins)
+    if limits is not None and np.isfinite(limits).all():
+        lower, upper = np.clip(lower, *limits), np.clip(upper, *limits)
+    span = _robust_range(lower, upper, counts)
+    if span[0] >= span[1]:
+        return np.array([[span[0], span[0], counts.sum()]])
+    return _rebin(lower, upper, counts, span, bins)
 
 
 def log_bins(histogram: Histogram, bins: int = 30) -> _Array:

@@ -7,6 +7,7 @@ Touches no value.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,14 +80,29 @@ def layers(model: Any) -> list[LayerNode]:
 
 
 def build(model: Any, batch: Any) -> None:
-    """Create whatever variables of a compiled model its first training step would create.
+    """Create the variables of a compiled model that its first training step would create.
+
+    The optimizer is left to that step: only it knows which variables it will train.
 
     Args:
         model: A compiled Keras model.
         batch: What its training step receives.
     """
     if not is_built(model):
-        model._symbolic_build(data_batch=batch)
+        with _left_alone(model.optimizer):
+            model._symbolic_build(data_batch=batch)
+
+
+@contextmanager
+def _left_alone(optimizer: Any) -> Iterator[None]:
+    built = getattr(optimizer, "built", True)
+    if not built:
+        optimizer.built = True
+    try:
+        yield
+    finally:
+        if not built:
+            optimizer.built = False
 
 
 def is_built(model: Any) -> bool:

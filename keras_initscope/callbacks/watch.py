@@ -45,7 +45,7 @@ class Watch:
         self._history = getattr(model, "history", None)
         self._step = _steps_taken(model)
         self._epoch, self._batch = -1, 0
-        self._looked_at = -1
+        self._looked_at, self._looked_last = -1, False
         self._last_batch: Any = None
         self._seconds = {"training": 0.0, "looking": 0.0}
         self._mark = time.perf_counter()
@@ -83,7 +83,7 @@ class Watch:
 
     def finish(self) -> None:
         """Look at what training arrived at, unless its last step was looked at."""
-        if self._last_batch is not None and self._looked_at < self._step:
+        if self._last_batch is not None and not self._looked_last:
             with self._timed(counts=False):
                 self._meter.before(self._last_batch)
                 self._report(self._meter.after(self._step, 0))
@@ -101,6 +101,7 @@ class Watch:
 
     def _plain(self, iterator: Any, length: int) -> Any:
         outputs = self._trained(iterator)
+        self._looked_last = False
         self._advance(length)
         return outputs
 
@@ -147,7 +148,7 @@ class Watch:
         self._batch += steps
 
     def _report(self, snapshot: Snapshot) -> None:
-        self._looked_at = snapshot.step
+        self._looked_at, self._looked_last = snapshot.step, True
         training = max(self._seconds["training"], 1e-9)
         self._emit(snapshot, self._seconds["looking"] / training)
 

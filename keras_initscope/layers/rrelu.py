@@ -8,6 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_initscope.theory.nonlinearities import nonlinearity
+from keras_initscope.theory.nonlinearity import Nonlinearity
+
 
 @keras.saving.register_keras_serializable("keras_initscope")
 class RReLU(keras.Layer):
@@ -90,6 +93,11 @@ class RReLU(keras.Layer):
             dtype=self.compute_dtype,
             seed=self.seed_generator,
         )
+
+    @property
+    def nonlinearity(self) -> Nonlinearity:
+        """What theory knows of it: the slopes as they are drawn in training."""
+        return nonlinearity("rrelu", lower=self.lower, upper=self.upper)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the input: the layer works element by element."""

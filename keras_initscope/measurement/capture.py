@@ -72,16 +72,23 @@ class _Call:
 class ReadOnlyScope(keras.StatelessScope):
     """A stateless scope in which variables that nobody assigned still have their value.
 
-    Keras' own returns `None` for those, which breaks weight regularizers.
+    Keras' own returns `None` for those, which breaks weight regularizers. A variable that is made
+    within the scope, such as the global seed generator's, has no value until the scope ends.
+
+    Attributes:
+        missed: Whether the value of such a variable was asked for.
     """
 
     def __init__(self) -> None:
-        super().__init__(collect_losses=True, initialize_variables=False)
+        super().__init__(collect_losses=True)
+        self.missed = False
 
     def get_current_value(self, variable: Any) -> Any:
         """The value assigned within the scope, else the variable's own."""
         value = super().get_current_value(variable)
-        return variable._value if value is None else value
+        value = variable._value if value is None else value
+        self.missed |= value is None
+        return value
 
 
 class Recorder:
@@ -105,20 +112,32 @@ class Recorder:
         self._scale: Any = None
         self._scaling = False
         self._muted = False
+        self.missed = False
         self.loss: Any = None
         self.finished: dict[int, int] = {}
         self.taps: dict[tuple[int, Quantity, str], Captured] = {}
         self.gradients: dict[int, list[Any]] = {}
 
     def run(self, step: Callable[[Any], Any], data: Any) -> None:
-        """Run `step(data)`; no variable is assigned and no optimizer applied."""
+        """Run `step(data)`; no variable is assigned and no optimizer applied.
+
+        Where it fails with `missed` set, it missed the value of a variable that it made itself.
+        That has a value now, so that a second recorder will succeed.
+        """
         self._graph = self._backend.graph()
+        scope = ReadOnlyScope()
+        try:
+            self._run(scope, step, data)
+        finally:
+            self.missed = scope.missed
+
+    def _run(self, scope: ReadOnlyScope, step: Callable[[Any], Any], data: Any) -> None:
         with _hooking, ExitStack() as stack:
             stack.enter_context(_recording(self))
             stack.enter_context(_class_hooks())
             stack.enter_context(self._activation_hooks())
             stack.enter_context(_kept_loss_ids(self._layers.values()))
-            stack.enter_context(ReadOnlyScope())
+            stack.enter_context(scope)
             step(data)
 
     def caught(self) -> list[Any]:
@@ -191,8 +210,12 @@ class Recorder:
     def _judge(self, layer: Any, function: Callable[..., Any]) -> tuple[bool, float]:
         if isinstance(layer, keras.layers.PReLU):
             return True, float("nan")  # its slopes are weights: no bound holds for good
-        with _recording(None), ReadOnlyScope():
-            return self._backend.slope_bound(function)
+
+        def tried(values: Any) -> Any:  # in a thread of its own, where nothing is recorded
+            with ReadOnlyScope():
+                return function(values)
+
+        return self._backend.slope_bound(tried)
 
     def _tap_outputs(self, call: _Call, outputs: Any) -> Any:
         flat = keras.tree.flatten(outputs)

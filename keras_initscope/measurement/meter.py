@@ -68,7 +68,7 @@ class Meter:
         self._after = self._backend.Compiled(self._trace_after)
         self._weights_only = not (quantities - _WEIGHTS - {Quantity.KERNEL_UPDATE})
         self._look: _Look | None = None
-        self._ready = self._late = False
+        self._ready = self._late = self._tells_loss = False
         self.setup_seconds = 0.0
         if self._backend.replicas(model) > 1:
             self._give_up("it trains on several devices at once (tf.distribute)")
@@ -160,7 +160,7 @@ class Meter:
         return Snapshot(
             step=step,
             info=StepInfo(
-                loss=None if self._weights_only else loss,
+                loss=loss if self._tells_loss else None,
                 learning_rate=None if np.isnan(rate) else rate,
                 time=time.time(),
                 updates=updates,
@@ -190,6 +190,7 @@ class Meter:
         return self._finish(list(self._values({})), None)
 
     def _finish(self, entries: list[Entry], loss: Any) -> tuple[Any, Layout]:
+        self._tells_loss = loss is not None
         packed, layout = packing.pack(entries, self._backend)
         rate = getattr(self._model.optimizer, "learning_rate", None)
         header = ops.stack([_scalar(loss), _scalar(rate)])

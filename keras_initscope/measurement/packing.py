@@ -6,8 +6,10 @@ is made while tracing and travels beside the array.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -91,10 +93,16 @@ def pack(entries: Iterable[Entry], backend: Any) -> tuple[Any, Layout]:
         A flat int32 tensor, and the layout by which `unpack` reads it.
     """
     arrays, layout = [], []
+    shared: dict[Any, Callable[..., Any]] = {}
     for group in _groups(entries):
         first = group[0][0]
         rows = statistics.rows(signal=first.is_signal, sloped=first.is_sloped)
-        arrays.append(_reduce([same[0] for same in group], rows, backend))
+        trailing = tuple(first.tensors[0].shape[1:])  # of an image the rows and columns too
+        tensors = _stacked([same[0] for same in group])
+        reduce: Callable[..., Any] = partial(_reduce, rows, trailing, backend)
+        if not _has_known_size(first):  # then there are no stacks, and many that are much alike
+            reduce = shared.setdefault((rows, trailing), backend.shared(reduce))
+        arrays.append(reduce(*tensors))
         taps = tuple(tuple((e.layer, e.quantity, e.depth, e.part) for e in same) for same in group)
         layout.append(_Block(rows=rows, taps=taps))
     if not arrays:
@@ -115,25 +123,40 @@ def _groups(entries: Iterable[Entry]) -> list[list[list[Entry]]]:
 
 def _group_key(entry: Entry) -> Any:
     shapes = tuple(tuple(tensor.shape) for tensor in entry.tensors)
-    if any(None in shape for shape in shapes):
-        return None
-    if sum(int(np.prod(shape)) for shape in shapes) > _STACKED:
+    if not _has_known_size(entry) or sum(map(prod, shapes)) > _STACKED:
         return None
     return (entry.is_signal, entry.is_sloped, entry.unit_axis, shapes)
 
 
-def _reduce(entries: Sequence[Entry], rows: Sequence[Statistic], backend: Any) -> Any:
+def _has_known_size(entry: Entry) -> bool:
+    return not any(None in tensor.shape for tensor in entry.tensors)
+
+
+def _stacked(entries: Sequence[Entry]) -> tuple[Any, ...]:
+    """Values, and slopes and bounds where there are any, of tensors of one shape."""
     values = ops.stack([_matrix(entry, entry.tensors) for entry in entries])
-    slopes = bounds = None
-    if entries[0].is_sloped:
-        slopes = ops.stack([_matrix(entry, entry.slopes) for entry in entries])
-        bounds = ops.array([entry.slope_bound for entry in entries], "float32")
-    tensors = len(entries)
-    sizes = ops.full((tensors, 1), ops.shape(values)[1] * ops.shape(values)[2], "int32")
+    if not entries[0].is_sloped:
+        return (values,)
+    slopes = ops.stack([_matrix(entry, entry.slopes) for entry in entries])
+    return values, slopes, ops.array([entry.slope_bound for entry in entries], "float32")
+
+
+def _reduce(
+    rows: Sequence[Statistic],
+    trailing: tuple[int | None, ...],
+    backend: Any,
+    values: Any,
+    slopes: Any = None,
+    bounds: Any = None,
+) -> Any:
+    tensors = values.shape[0]
+    flat = ops.reshape(values, (tensors, -1))
+    sizes = ops.full((tensors, 1), ops.shape(flat)[1], "int32")
     numbers = statistics.table(rows, values, slopes, bounds)
-    counts = _histograms(entries[0], values, tensors, backend)
-    packed = ops.concatenate([sizes, backend.bits(numbers), counts], axis=1)
-    return ops.reshape(packed, (-1,))
+    sampled = ops.cast(histograms.sample(flat, trailing), "float32")
+    buckets = histograms.bucket_of(backend.bits(sampled))
+    counts = backend.count_rows(buckets, BUCKETS)
+    return ops.reshape(ops.concatenate([sizes, backend.bits(numbers), counts], axis=1), (-1,))
 
 
 def _matrix(entry: Entry, tensors: Sequence[Any]) -> Any:
@@ -150,14 +173,6 @@ def _examples_by_units(tensor: Any, unit_axis: int) -> Any:
         return ops.reshape(tensor, (-1, 1))
     last = tensor if unit_axis == -1 else ops.moveaxis(tensor, unit_axis, -1)
     return ops.reshape(last, (-1, last.shape[-1]))
-
-
-def _histograms(first: Entry, values: Any, tensors: int, backend: Any) -> Any:
-    flat = ops.reshape(values, (tensors, -1))
-    trailing = values.shape[2:] if first.is_signal else first.tensors[0].shape[1:]
-    sampled = ops.cast(histograms.sample(flat, tuple(trailing)), "float32")
-    buckets = histograms.bucket_of(backend.bits(sampled))
-    return backend.count_rows(buckets, BUCKETS)
 
 
 def unpack(packed: NDArray[np.int32], layout: Layout) -> list[TensorStats]:

@@ -83,7 +83,9 @@ def _histograms(stats: TensorStats) -> Iterator[tuple[str, NDArray[np.float64]]]
     if stats.histogram is None:
         return
     tag = tag_of(stats.tap)
-    yield tag, linear_bins(stats.histogram)
+    unknown = float("nan")
+    limits = stats.values.get("minimum", unknown), stats.values.get("maximum", unknown)
+    yield tag, linear_bins(stats.histogram, limits=limits)
     if stats.tap.quantity.is_gradient:
         yield f"log10_abs_{tag}", log_bins(stats.histogram)
 

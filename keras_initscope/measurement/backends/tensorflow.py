@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,6 +36,8 @@ _HARMLESS = (
     "While",
     "Placeholder",
 )
+#: How many shapes of batches get a graph of their own; the last batch is often a shorter one.
+_EXACT_SHAPES = 3
 _GRID = np.linspace(-12.0, 12.0, 1921, dtype=np.float32)
 
 
@@ -88,16 +91,22 @@ def slope_bound(function: Callable[[Any], Any]) -> tuple[bool, float]:
     Returns:
         Whether it acts on each element alone, and its steepest slope in magnitude.
     """
+    # A thread of its own stands in no graph; `tf.init_scope` would leave that too, but no tape
+    # records within it.
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(_tried, function).result()
+
+
+def _tried(function: Callable[[Any], Any]) -> tuple[bool, float]:
     try:
-        with tf.init_scope():
-            row, column = _GRID[None, :], _GRID[:, None]
-            outputs, slope = with_slope(function, tf.constant(row))
-            alone = np.asarray(function(tf.constant(column)))
-            if outputs.shape != row.shape or not np.allclose(
-                np.asarray(outputs), alone.T, rtol=1e-4, atol=1e-6
-            ):
-                return False, float("nan")
-            return True, 1.0 if slope is None else float(np.max(np.abs(np.asarray(slope))))
+        row, columns = _GRID[None, :], np.stack([_GRID, _GRID], axis=1)
+        outputs, slope = with_slope(function, tf.constant(row))
+        alone = np.asarray(function(tf.constant(columns)))
+        if outputs.shape != row.shape or not np.allclose(
+            np.asarray(outputs), alone.T, rtol=1e-4, atol=1e-6
+        ):
+            return False, float("nan")
+        return True, 1.0 if slope is None else float(np.max(np.abs(np.asarray(slope))))
     except Exception:  # a user's function may refuse the grid for any reason of its own
         return False, float("nan")
 
@@ -135,6 +144,12 @@ def inner(function: Callable[[Any], list[Any]], *, jit: bool) -> Callable[[Any],
     return tf.function(function, autograph=False, jit_compile=True) if jit else function
 
 
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of a graph that is built once for all calls with tensors of the same types."""
+    attributes = {"_noinline": True}  # inlined, it would be optimized anew for each call
+    return tf.function(function, autograph=False, experimental_attributes=attributes)
+
+
 class Compiled:
     """A function compiled once for each kind of input, looked through before it first runs.
 
@@ -155,7 +170,19 @@ class Compiled:
             self._notes[id(graph())] = note
             return tensors
 
-        self._function = tf.function(traced, reduce_retracing=True)
+        self._exact = tf.function(traced)
+        self._general = tf.function(traced, reduce_retracing=True)
+        self._shapes: set[Any] = set()
+
+    def _for(self, args: Any) -> Any:
+        """Exact shapes make the better graph; where they keep changing, one graph for all."""
+        shapes = tuple(
+            (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, tf.Tensor) else str(leaf)
+            for leaf in keras.tree.flatten(args)
+        )
+        if len(self._shapes) < _EXACT_SHAPES:
+            self._shapes.add(shapes)
+        return self._exact if shapes in self._shapes else self._general
 
     def prepare(self, *args: Any) -> None:
         """Trace for these arguments unless that has been done.
@@ -164,7 +191,7 @@ class Compiled:
             SideEffectError: If running it would change state outside the graph.
         """
         with _kept_random_state():
-            concrete = self._function.get_concrete_function(*args)
+            concrete = self._for(args).get_concrete_function(*args)
         key = id(concrete.graph)
         if key not in self._cleared:
             found = sorted(_side_effects(concrete.graph))
@@ -175,7 +202,7 @@ class Compiled:
 
     def __call__(self, *args: Any) -> tuple[Any, Any]:
         """Run it, after `prepare` with the same arguments."""
-        return self._function(*args), self._current
+        return self._for(args)(*args), self._current
 
 
 class SideEffectError(Exception):

@@ -1,0 +1,1 @@
+"""What the monitor costs, measured side by side with the alternatives. Asserts nothing."""

@@ -1,0 +1,58 @@
+"""Statistics by their definitions, and ways to have them measured."""
+
+import numpy as np
+import pytest
+
+from keras_initscope.measurement import packing
+from keras_initscope.measurement.backends import tensorflow as backend
+from keras_initscope.measurement.packing import Entry
+from keras_initscope.records import Quantity
+
+
+def measure(tensors, quantity=Quantity.ACTIVATION, slopes=(), **kwargs):
+    """Statistics of one entry, by way of the graph and the packed array."""
+
+    def look(tensors, slopes):
+        entry = Entry(
+            layer="a", quantity=quantity, depth=0, tensors=tensors, slopes=slopes, **kwargs
+        )
+        return packing.pack([entry], backend)
+
+    compiled = backend.Compiled(look, jit=False)
+    compiled.prepare(tensors, list(slopes))
+    packed, layout = compiled(tensors, list(slopes))
+    (stats,) = packing.unpack(backend.to_host(packed), layout)
+    return stats
+
+
+def reference(values):
+    """The rows by their definitions, in float64, non-finite values left out."""
+    values = np.asarray(values, np.float64)
+    finite = np.isfinite(values)
+    known = values[finite]
+    masked = np.ma.masked_array(values, ~finite)
+    centred = known - known.mean()
+    variance = np.mean(centred**2)
+    with np.errstate(invalid="ignore"):  # a constant has no shape
+        skewness, kurtosis = np.mean(centred**3) / variance**1.5, np.mean(centred**4) / variance**2
+    return {
+        "mean": known.mean(),
+        "variance": variance,
+        "skewness": skewness,
+        "kurtosis": kurtosis,
+        "minimum": known.min(),
+        "maximum": known.max(),
+        "root_mean_square": np.sqrt(np.mean(known**2)),
+        "zero_fraction": np.count_nonzero(values == 0) / values.size,
+        "nonfinite_count": values.size - known.size,
+        "signal": np.mean(masked.var(axis=0)),
+        "constant": np.mean(masked.mean(axis=0) ** 2),
+    }
+
+
+def assert_agree(found, expected, rel=1e-5):
+    """Equal to a relative error; a mean and a skewness relative to the spread they stand for."""
+    near = {"mean": expected.get("root_mean_square", 0.0), "skewness": 1.0}
+    for name, value in expected.items():
+        tolerance = rel * max(abs(value), near.get(name, 0.0))
+        assert found[name] == pytest.approx(value, rel=0, abs=tolerance, nan_ok=True), name
