@@ -89,6 +89,16 @@ def test_collecting_leaves_the_counts_alone():
     assert counts[2048] == 1
 
 
+def test_several_tensors_are_collected_apart():
+    rows = [[0.0, -0.0], [], [-0.0], [1.0, -1.0, 1.0], [-0.0, np.nan]]
+    counts = np.stack([np.bincount(_bucket(row), minlength=BUCKETS) for row in rows])
+    for histogram, row in zip(collect(counts), rows, strict=True):
+        alone = _histogram(row)
+        np.testing.assert_array_equal(histogram.buckets, alone.buckets)
+        np.testing.assert_array_equal(histogram.counts, alone.counts)
+        assert histogram.total == len(row)
+
+
 @pytest.mark.parametrize("bins_of", [linear_bins, log_bins])
 def test_non_finite_values_are_counted_and_spoil_no_bin(bins_of):
     values = _normal()

@@ -121,8 +121,8 @@ class Recorder:
     def run(self, step: Callable[[Any], Any], data: Any) -> None:
         """Run `step(data)`; no variable is assigned and no optimizer applied.
 
-        Where it fails with `missed` set, it missed the value of a variable that it made itself.
-        That has a value now, so that a second recorder will succeed.
+        With `missed` set afterwards, the step has read a variable that it made itself, in place of
+        whose value there was its initial one. Now it has a value for a second recorder.
         """
         self._graph = self._backend.graph()
         scope = ReadOnlyScope()

@@ -6,6 +6,7 @@ measured and the reason is said once. Never changes a variable.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ class Meter:
         self._after = self._backend.Compiled(self._trace_after)
         self._weights_only = not (quantities - _WEIGHTS - {Quantity.KERNEL_UPDATE})
         self._look: _Look | None = None
-        self._ready = self._late = self._tells_loss = False
+        self._ready = self._late = self._tells_loss = self._seeded = False
         self.setup_seconds = 0.0
         if self._backend.replicas(model) > 1:
             self._give_up("it trains on several devices at once (tf.distribute)")
@@ -126,6 +127,9 @@ class Meter:
 
     def _run(self, compiled: Any, *args: Any) -> _Look:
         compiled.prepare(*args)
+        if self._seeded:  # Keras' global generator came to life in the look, not in the step
+            random.randint(1, int(1e9))  # so draw what it drew for its seed
+            self._seeded = False
         (packed, kernels), layout = compiled(*args)
         return _Look(packed, layout, kernels)
 
@@ -172,19 +176,28 @@ class Meter:
         return ((i, node) for i, node in enumerate(self._all) if id(node.layer) in self._chosen)
 
     def _trace_step(self, batch: Any) -> tuple[Any, Layout]:
-        # All layers are followed for the sake of their order; only the chosen ones are measured.
-        recorder = Recorder(self._all, self._quantities, self._backend)
-
-        def run(batch: Any) -> list[Any]:
-            recorder.run(self._model.train_step, batch)
-            return recorder.caught()
-
-        # Only the step itself is compiled by XLA, as it is in training: reductions take it long to
-        # compile and gain nothing by it.
-        recorder.replace(self._backend.inner(run, jit=self._jit)(batch))
+        recorder = self._recorded(batch)
+        if recorder.missed:  # a variable came to life in the step; now its value can be read
+            recorder = self._recorded(batch)
         self._all = graph.reorder(self._all, recorder.finished)
         entries = [*self._signals(recorder), *self._values(recorder.gradients)]
         return self._finish(entries, recorder.loss)
+
+    def _recorded(self, batch: Any) -> Recorder:
+        recorders: list[Recorder] = []
+
+        def run(batch: Any) -> list[Any]:
+            # All layers are followed for the sake of their order; the chosen ones are measured.
+            recorders.append(Recorder(self._all, self._quantities, self._backend))
+            recorders[-1].run(self._model.train_step, batch)
+            return recorders[-1].caught()
+
+        # Only the step itself is compiled by XLA, as it is in training: reductions take it long to
+        # compile and gain nothing by it.
+        caught = self._backend.inner(run, jit=self._jit)(batch)
+        self._seeded |= any(recorder.missed for recorder in recorders)
+        recorders[-1].replace(caught)  # it may have been traced more than once; the last one counts
+        return recorders[-1]
 
     def _trace_weights(self) -> tuple[Any, Layout]:
         return self._finish(list(self._values({})), None)
