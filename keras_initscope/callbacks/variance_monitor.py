@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import keras
 
 from keras_initscope import graph
 from keras_initscope.callbacks.schedule import Budget, EveryEpoch, EverySteps, Schedule
-from keras_initscope.callbacks.watch import Watch, announce, stood_aside
+from keras_initscope.callbacks.watch import Watch, announce, steps_taken, stood_aside
 from keras_initscope.graph import LayerNode
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter
@@ -100,11 +102,13 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._meter: Meter | None = None
         self._watch: Watch | None = None
         self._writers: list[_Writer] | None = None
+        self._is_told = False
+        self._reached: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Stand before the training function."""
         self._release()
-        self.history = []
+        self.history, self._is_told = [], False
         try:
             self._begin()
         except Exception as error:  # a fault of the monitor must not end the fit
@@ -131,7 +135,8 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._meter = Meter(self.model, nodes, self._quantities, announce)
         steps = self.params.get("steps")
         planned = (int(self.params.get("epochs", 1)), steps and int(steps))
-        self._watch = Watch(self.model, self._meter, self._schedule(), self._emit, planned)
+        start = max(steps_taken(self.model), self._reached.get(self.model, 0))
+        self._watch = Watch(self.model, self._meter, self._schedule(), self._emit, planned, start)
 
     def _chosen_nodes(self) -> list[LayerNode]:
         nodes = graph.layers(self.model)
@@ -184,26 +189,38 @@ class VarianceMonitor(keras.callbacks.Callback):
         assert self._writers is not None
         self._writers.remove(writer)
         self._say_not_written(error)
+        self._close(writer)
 
     def _say_not_written(self, error: Exception) -> None:
-        announce(
-            f"VarianceMonitor cannot write to {self._log_dir!r} and keeps snapshots in `history` "
-            f"only. Reason: {type(error).__name__}: {error}"
-        )
+        if not self._is_told:
+            announce(
+                f"VarianceMonitor cannot write all to {self._log_dir!r}; the snapshots of this fit "
+                f"are in `history` all the same. Reason: {type(error).__name__}: {error}"
+            )
+        self._is_told = True
 
     def _release(self) -> None:
         if self._watch is not None:
             self._watch.leave()
+            self._reached[self._watch.model] = self._watch.step
         for writer in self._writers or []:
-            try:
-                writer.close()
-            except Exception as error:  # what could not be flushed is lost, training is not
-                self._say_not_written(error)
+            self._close(writer)
         self._watch = self._meter = self._writers = None
+
+    def _close(self, writer: _Writer) -> None:
+        try:
+            writer.close()
+        except Exception as error:  # what could not be flushed is lost, training is not
+            self._say_not_written(error)
 
 
 def _writable(log_dir: str | Path) -> str:
     """The directory as a string; raises while it is still early where it can never be written."""
+    if not isinstance(log_dir, str | os.PathLike):
+        raise TypeError(
+            "Argument `log_dir` must be a path. Received: "
+            f"log_dir={log_dir!r} (of type {type(log_dir).__name__})"
+        )
     path = Path(log_dir).absolute()
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     if not there.is_dir():
@@ -266,7 +283,7 @@ def _checked_layers(
 
 
 def _checked_overhead(max_overhead: float) -> float:
-    if not 0.0 < max_overhead < float("inf"):
+    if not (isinstance(max_overhead, Real) and 0.0 < max_overhead < float("inf")):
         raise ValueError(
             "Argument `max_overhead` must be a positive share of the training time, such as 0.01. "
             f"Received: max_overhead={max_overhead!r}"

@@ -29,6 +29,11 @@ class Watch:
         schedule: Says when.
         emit: Called with each snapshot and the share of time spent on looking so far.
         planned: Epochs, and steps an epoch or `None`, of this fit.
+        start: Training steps taken before this fit.
+
+    Attributes:
+        step: Training steps taken so far.
+        active: Whether it still stands there.
     """
 
     def __init__(
@@ -38,12 +43,13 @@ class Watch:
         schedule: Schedule,
         emit: Callable[[Snapshot, float], None],
         planned: tuple[int, int | None],
+        start: int,
     ) -> None:
-        self._model, self._meter, self._schedule, self._emit = model, meter, schedule, emit
+        self.model, self._meter, self._schedule, self._emit = model, meter, schedule, emit
         self._epochs, self._epoch_steps = planned
         self._backend = backends.current()
         self._history = getattr(model, "history", None)
-        self._step = _steps_taken(model)
+        self.step = start
         self._epoch, self._batch = -1, 0
         self._looked_at, self._looked_last = -1, False
         self._last_batch: Any = None
@@ -56,26 +62,31 @@ class Watch:
     def leave(self) -> None:
         """Give the model its training function back."""
         self.active = False
-        if self._model.train_function is self:
+        if self.model.train_function is self:
             real = self._real
             while isinstance(real, Watch) and not real.active:
                 real = real._real
-            self._model.train_function = real
+            self.model.train_function = real
         self._last_batch = None
 
     def begin_epoch(self, epoch: int) -> None:
         """Note that an epoch begins."""
-        if self._epoch_steps and self._epoch >= 0:
-            self._step += self._epoch_steps - self._batch  # the last execution may have been short
+        self._settle()
         self._epoch, self._batch = epoch, 0
+
+    def _settle(self) -> None:
+        """Take back the steps by which an epoch's last execution was shorter than the others."""
+        if self._epoch_steps and self._batch > self._epoch_steps:
+            self.step -= self._batch - self._epoch_steps
+            self._batch = self._epoch_steps
 
     def __call__(self, iterator: Any) -> Any:
         """Train on what the iterator gives next, and look first if it is time."""
-        if self.active and getattr(self._model, "history", None) is not self._history:
+        if self.active and getattr(self.model, "history", None) is not self._history:
             self.leave()  # that fit was broken off, this is another one
         if not self.active:
             return self._real(iterator)
-        length = int(self._model.steps_per_execution)
+        length = int(self.model.steps_per_execution)
         due = False
         with self._harmless():
             due = self._due(iterator, length)
@@ -83,16 +94,21 @@ class Watch:
 
     def finish(self) -> None:
         """Look at what training arrived at, unless its last step was looked at."""
-        if self._last_batch is not None and not self._looked_last:
+        self._settle()
+        if self._looked_at >= 0 and not self._looked_last:
             with self._timed(counts=False):
                 self._meter.before(self._last_batch)
-                self._report(self._meter.after(self._step, 0))
+                self._report(self._meter.after(self.step, 0))
 
     def _due(self, iterator: Any, length: int) -> bool:
         self._account("training")
-        asked = self._schedule.due(self._step, length, new_epoch=self._batch == 0)
+        asked = self._schedule.due(self.step, self._ahead(length), new_epoch=self._batch == 0)
         first = self._looked_at < 0
         return (first or asked or self._is_last(length)) and self._meter.is_ready(iterator)
+
+    def _ahead(self, length: int) -> int:
+        """How many steps the next execution takes, as far as anybody knows."""
+        return min(length, self._epoch_steps - self._batch) if self._epoch_steps else length
 
     def _is_last(self, length: int) -> bool:
         if not self._epoch_steps or self._epoch < self._epochs - 1:
@@ -106,20 +122,21 @@ class Watch:
         return outputs
 
     def _watched(self, iterator: Any, length: int) -> Any:
-        batches = list(islice(iterator, length))
-        if not batches:
+        batches = list(islice(iterator, length)) if self._meter.needs_batch else []
+        if self._meter.needs_batch and not batches:
             return self._trained(iterator)  # which says in its own way that there are no more
+        steps = len(batches) or self._ahead(length)
+        self._last_batch = batches[-1] if batches else None
         counts = self._looked_at >= 0 and not self._is_last(length)
         looked = False
         with self._harmless(), self._timed(counts):
-            self._meter.before(batches[0])
+            self._meter.before(batches[0] if batches else None)
             looked = True
-        outputs = self._trained(self._again(batches, iterator))
+        outputs = self._trained(self._again(batches, iterator) if batches else iterator)
         if looked:
             with self._harmless(), self._timed(counts):
-                self._report(self._meter.after(self._step, len(batches)))
-        self._last_batch = batches[-1]
-        self._advance(len(batches))
+                self._report(self._meter.after(self.step, steps))
+        self._advance(steps)
         return outputs
 
     def _again(self, batches: list[Any], iterator: Any) -> Any:
@@ -144,7 +161,7 @@ class Watch:
             self._account("training")
 
     def _advance(self, steps: int) -> None:
-        self._step += steps
+        self.step += steps
         self._batch += steps
 
     def _report(self, snapshot: Snapshot) -> None:
@@ -198,6 +215,10 @@ def announce(message: str) -> None:
         sys.stderr.write(f"{message}\n")
 
 
-def _steps_taken(model: Any) -> int:
-    iterations = getattr(model.optimizer, "iterations", None)
-    return 0 if iterations is None else int(iterations.numpy())
+def steps_taken(model: Any) -> int:
+    """How many training steps a model's optimizer has counted, 0 where it counts none."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    iterations = getattr(optimizer, "iterations", None)
+    if iterations is None:
+        return 0
+    return int(iterations) * (getattr(optimizer, "gradient_accumulation_steps", None) or 1)

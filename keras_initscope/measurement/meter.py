@@ -93,6 +93,11 @@ class Meter:
             self._ready = graph.is_built(self._model)
         return self._ready
 
+    @property
+    def needs_batch(self) -> bool:
+        """Whether a look needs the batch, or reads weights alone."""
+        return not self._weights_only
+
     def before(self, batch: Any) -> None:
         """Look at the model just before it trains on `batch`."""
         started, traces = time.perf_counter(), self._traces()

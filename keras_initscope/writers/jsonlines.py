@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -40,7 +41,9 @@ class JSONLinesWriter:
     def __init__(self, log_dir: str, model: ModelInfo) -> None:
         directory = Path(log_dir)
         directory.mkdir(parents=True, exist_ok=True)
-        self._file = (directory / NAME).open("a", encoding="utf-8")
+        self._path = directory / NAME
+        _end_last_line(self._path)
+        self._file = self._path.open("a", encoding="utf-8")
         self._line({"format": _FORMAT, "model": asdict(model)})
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
@@ -60,10 +63,37 @@ class JSONLinesWriter:
         self._file.close()
 
     def _line(self, content: dict[str, Any]) -> None:
+        if not self._path.exists():  # an open file takes lines also after its directory has gone
+            raise FileNotFoundError(f"{str(self._path)!r} has been taken away.")
         self._file.write(
             json.dumps(_strict(content), separators=(",", ":"), allow_nan=False) + "\n"
         )
         self._file.flush()
+
+
+def _end_last_line(path: Path) -> None:
+    """Make room for another line: finish the last one, or drop it where it was cut off."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read() == b"\n":
+            return
+        file.seek(0)
+        content = file.read()
+        tail = content[content.rfind(b"\n") + 1 :]
+        if _is_json(tail):
+            file.write(b"\n")
+        else:
+            file.truncate(len(content) - len(tail))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
@@ -93,11 +123,11 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
     ```
     """
     model, snapshots = None, []
-    lines = (Path(log_dir) / NAME).read_text(encoding="utf-8").split("\n")
+    lines = (Path(log_dir) / NAME).read_bytes().split(b"\n")
     for number, line in enumerate(lines):
         try:
             content = json.loads(line) if line else {}
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             if number == len(lines) - 1:  # what follows the last line break
                 break
             raise ValueError(f"Line {number + 1} of {NAME} in {log_dir!r} is no JSON.") from error

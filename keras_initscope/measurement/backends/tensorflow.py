@@ -20,6 +20,9 @@ from tensorflow.python.framework import op_def_registry
 #: Stateful ops that change nothing outside the graph, by prefix.
 _HARMLESS = (
     "Assert",
+    "HashTable",
+    "LookupTableFind",
+    "LookupTableSize",
     "PartitionedCall",
     "Print",
     "ReadVariableOp",

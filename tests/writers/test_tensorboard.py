@@ -1,0 +1,136 @@
+"""TensorBoard's own loader reads what the writer wrote."""
+
+import shutil
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
+
+from keras_initscope.buckets import linear_bins, log_bins
+from keras_initscope.records import Histogram, Quantity, Snapshot, StepInfo, Tap, TensorStats
+from keras_initscope.writers import TensorBoardWriter
+from keras_initscope.writers.tensorboard import tag_of
+
+
+def stats(quantity, layer="block/dense", depth=7, part="", histogram=True):
+    counted = Histogram(
+        buckets=np.array([0, 1016, 1024, 3064], np.int32), counts=np.array([2, 4, 5, 6], np.int64)
+    )
+    tap = Tap(layer=layer, quantity=quantity, depth=depth, size=17, part=part)
+    return TensorStats(tap=tap, values={}, histogram=counted if histogram else None)
+
+
+def snapshot(step, *entries):
+    return Snapshot(
+        step=step, info=StepInfo(loss=1.0, learning_rate=0.1, time=1e9 + step), stats=entries
+    )
+
+
+def read(directory):
+    accumulator = EventAccumulator(str(directory / "train"), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def events(accumulator, tag):
+    return [
+        (e.step, e.wall_time, tensor_util.make_ndarray(e.tensor_proto))
+        for e in accumulator.Tensors(tag)
+    ]
+
+
+def test_every_tag_is_read_with_its_step_and_time(tmp_path):
+    entries = [stats(quantity) for quantity in Quantity]
+    writer = TensorBoardWriter(str(tmp_path))
+    for step in (0, 3, 1_000_000):
+        writer.write(snapshot(step, *entries), {"forward_slope": -0.5 * step})
+    writer.close()
+    accumulator = read(tmp_path)
+    tags = {f"{quantity}/007_block/dense" for quantity in Quantity}
+    tags |= {f"log10_abs_{tag}" for tag in tags if "gradient" in tag}
+    assert set(accumulator.Tags()["tensors"]) == tags | {"signal/forward_slope"}
+    for tag in tags:
+        found = events(accumulator, tag)
+        assert [(step, time) for step, time, _ in found] == [
+            (0, 1e9),
+            (3, 1e9 + 3),
+            (1_000_000, 1e9 + 1_000_000),
+        ]
+        bins = log_bins if tag.startswith("log10_abs_") else linear_bins
+        np.testing.assert_array_equal(found[0][2], bins(entries[0].histogram))
+        assert accumulator.SummaryMetadata(tag).plugin_data.plugin_name == "histograms"
+    scalars = [float(value) for _, _, value in events(accumulator, "signal/forward_slope")]
+    assert scalars == [0.0, -1.5, -500_000.0]
+    plugin = accumulator.SummaryMetadata("signal/forward_slope").plugin_data.plugin_name
+    assert plugin == "scalars"
+
+
+def test_each_written_step_can_be_read_at_once(tmp_path):
+    """A process that is killed leaves a file that ends with a whole record."""
+    writer = TensorBoardWriter(str(tmp_path))
+    writer.write(snapshot(4, stats(Quantity.KERNEL)), {})
+    assert [e[0] for e in events(read(tmp_path), "kernel/007_block/dense")] == [4]
+    writer.close()
+
+
+def test_a_record_cut_off_does_not_hide_those_before(tmp_path):
+    writer = TensorBoardWriter(str(tmp_path))
+    for step in (0, 1):
+        writer.write(snapshot(step, stats(Quantity.KERNEL)), {})
+    writer.close()
+    (path,) = (tmp_path / "train").iterdir()
+    path.write_bytes(path.read_bytes()[:-9])
+    assert [e[0] for e in events(read(tmp_path), "kernel/007_block/dense")] == [0]
+
+
+def test_numbers_that_are_not_finite_are_written(tmp_path):
+    writer = TensorBoardWriter(str(tmp_path))
+    nothing = Histogram(buckets=np.array([2041], np.int32), counts=np.array([9], np.int64))
+    tap = Tap(layer="a", quantity=Quantity.KERNEL, depth=0, size=9)
+    entry = TensorStats(tap=tap, values={}, histogram=nothing)
+    writer.write(snapshot(0, entry), {"forward_slope": float("nan"), "x": float("inf")})
+    writer.close()
+    accumulator = read(tmp_path)
+    ((_, _, bins),) = events(accumulator, "kernel/000_a")
+    assert bins.shape == (0, 3)
+    ((_, _, slope),) = events(accumulator, "signal/forward_slope")
+    assert np.isnan(slope)
+
+
+def test_without_a_histogram_there_is_no_tag(tmp_path):
+    writer = TensorBoardWriter(str(tmp_path))
+    writer.write(snapshot(0, stats(Quantity.BIAS, histogram=False)), {})
+    writer.close()
+    assert read(tmp_path).Tags()["tensors"] == []
+
+
+TAGS = {
+    ("dense", 3, ""): "kernel/003_dense",
+    ("inner/dense", 12, ""): "kernel/012_inner/dense",
+    ("lstm/lstm_cell", 0, "recurrent_kernel"): "kernel/000_lstm/lstm_cell/recurrent_kernel",
+    ("<script>alert(1)</script>", 1, ""): "kernel/001__script_alert_1__/script_",
+    ("größe_層", 2, ""): "kernel/002_größe_層",
+    ("a b\n\"c'&", 1234, ""): "kernel/1234_a_b__c__",
+}
+
+
+@pytest.mark.parametrize("address", TAGS, ids=str)
+def test_tags_are_made_of_harmless_characters(address):
+    layer, depth, part = address
+    tap = Tap(layer=layer, quantity=Quantity.KERNEL, depth=depth, size=1, part=part)
+    assert tag_of(tap) == TAGS[address]
+
+
+def test_tags_sort_by_depth():
+    taps = [Tap(layer="a", quantity=Quantity.KERNEL, depth=d, size=1) for d in (2, 10, 100)]
+    assert sorted(tag_of(tap) for tap in reversed(taps)) == [tag_of(tap) for tap in taps]
+
+
+def test_a_directory_taken_away_is_noticed(tmp_path):
+    writer = TensorBoardWriter(str(tmp_path))
+    writer.write(snapshot(0, stats(Quantity.KERNEL)), {})
+    shutil.rmtree(tmp_path / "train")
+    with pytest.raises(FileNotFoundError, match="train"):
+        writer.write(snapshot(1, stats(Quantity.KERNEL)), {})
+    writer.close()
