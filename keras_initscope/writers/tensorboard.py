@@ -40,10 +40,9 @@ class TensorBoardWriter:
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
         """Write one snapshot and the network's scalars as one record, and flush."""
-        directory = self._events.get_logdir()
-        if "://" not in directory and not os.path.isdir(directory):
+        if not os.path.isdir(self._events.directory):
             # An open file takes records also after its directory has gone.
-            raise FileNotFoundError(f"{directory!r} has been taken away.")
+            raise FileNotFoundError(f"{self._events.directory!r} has been taken away.")
         values = [
             self._value(tag, bins, histogram_metadata)
             for stats in snapshot.stats
