@@ -106,10 +106,16 @@ def _left_alone(optimizer: Any) -> Iterator[None]:
 
 
 def is_built(model: Any) -> bool:
-    """Whether every variable that training uses exists already."""
-    parts = [model, *(node.layer for node in layers(model))]
+    """Whether every variable that training uses exists already, beside the optimizer's."""
     compiled = (getattr(model, name, None) for name in ("_compile_metrics", "_compile_loss"))
-    return all(getattr(part, "built", True) for part in [*parts, *compiled] if part is not None)
+    parts = (getattr(part, "built", True) for part in compiled if part is not None)
+    return has_weights(model) and all(parts)
+
+
+def has_weights(model: Any) -> bool:
+    """Whether the model and all its layers have their variables."""
+    parts = [model, *(node.layer for node in layers(model))]
+    return all(getattr(part, "built", True) for part in parts)
 
 
 def own_variables(layer: Any) -> list[Any]:

@@ -221,4 +221,4 @@ def steps_taken(model: Any) -> int:
     iterations = getattr(optimizer, "iterations", None)
     if iterations is None:
         return 0
-    return int(iterations) * (getattr(optimizer, "gradient_accumulation_steps", None) or 1)
+    return int(iterations.numpy()) * (getattr(optimizer, "gradient_accumulation_steps", None) or 1)

@@ -73,6 +73,10 @@ class Meter:
         self.setup_seconds = 0.0
         if self._backend.replicas(model) > 1:
             self._give_up("it trains on several devices at once (tf.distribute)")
+        names = (model.name, *(node.layer.name for node in self._all))
+        self._refused = [name for name in names if not self._backend.takes_name(name)]
+        if self._refused:
+            self._give_up(f"a graph takes no layer by the name of {self._refused[0]!r}")
 
     def info(self, planned_steps: int | None) -> ModelInfo:
         """The record of the model, layers in the order in which they were seen to run."""
@@ -85,6 +89,8 @@ class Meter:
         Args:
             iterator: Where the batches come from; nothing is taken from it.
         """
+        if self._refused:
+            return graph.has_weights(self._model)
         if not self._ready:
             try:
                 graph.build(self._model, self._backend.symbolic_batch(iterator))

@@ -6,6 +6,7 @@ Owns everything that must be said in TensorFlow. Knows no Keras layer, no statis
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -135,6 +136,15 @@ def count_rows(numbers: Any, size: int) -> Any:
 def to_host(packed: Any) -> NDArray[np.int32]:
     """Bring a tensor to the host."""
     return np.asarray(packed)
+
+
+def takes_name(name: str) -> bool:
+    """Whether a graph takes a layer of that name.
+
+    Where it does not, Keras leaves the name behind in its scopes, and whatever is named later fails
+    as well.
+    """
+    return re.fullmatch(r"[A-Za-z0-9_.\\/>-]*", name) is not None
 
 
 def replicas(model: Any) -> int:
