@@ -65,20 +65,20 @@ def edges(buckets: NDArray[np.integer[Any]]) -> tuple[_Array, _Array]:
         Two `(k,)` arrays, lower < upper. The zero bucket reaches from the negative to the positive
         edge of its neighbours, 2^-129 away.
     """
-    near, far = _magnitudes(buckets % _HALF)
-    negative = buckets >= _HALF
-    lower = np.where(negative, -far, near)
-    upper = np.where(negative, -near, far)
-    return np.where(buckets == 0, -far, lower), upper
+    return _LOWER[buckets], _UPPER[buckets]
 
 
-def _magnitudes(codes: NDArray[np.integer[Any]]) -> tuple[_Array, _Array]:
-    def magnitude(code: NDArray[np.integer[Any]]) -> _Array:
-        exponent, mantissa = code >> 3, (code & 7) / 8.0
-        normal = (1.0 + mantissa) * np.exp2(exponent.astype(np.float64) - 127.0)
-        return np.where(exponent == 0, mantissa * 2.0**-126, normal)
+def _magnitudes(codes: NDArray[np.integer[Any]]) -> _Array:
+    exponent, mantissa = codes >> 3, (codes & 7) / 8.0
+    normal = (1.0 + mantissa) * np.exp2(exponent.astype(np.float64) - 127.0)
+    return np.where(exponent == 0, mantissa * 2.0**-126, normal)
 
-    return magnitude(codes), magnitude(codes + 1)
+
+# Looked up for every tensor of every snapshot, hence tables.
+_NEAR, _FAR = _magnitudes(np.arange(_HALF)), _magnitudes(np.arange(1, _HALF + 1))
+_LOWER, _UPPER = np.concatenate([_NEAR, -_FAR]), np.concatenate([_FAR, -_NEAR])
+_LOWER[0] = -_FAR[0]
+_LOG_NEAR, _LOG_FAR = np.log10(_NEAR, where=_NEAR > 0, out=np.full(_HALF, -np.inf)), np.log10(_FAR)
 
 
 def linear_bins(
@@ -105,7 +105,9 @@ def linear_bins(
     if not counts.size:
         return np.zeros((0, 3))
     if limits is not None and np.isfinite(limits).all():
-        lower, upper = np.clip(lower, *limits), np.clip(upper, *limits)
+        least, greatest = limits
+        lower = np.minimum(np.maximum(lower, least), greatest)
+        upper = np.minimum(np.maximum(upper, least), greatest)
     span = _robust_range(lower, upper, counts)
     if span[0] >= span[1]:
         return np.array([[span[0], span[0], counts.sum()]])
@@ -123,30 +125,30 @@ def log_bins(histogram: Histogram, bins: int = 30) -> _Array:
         `(bins, 3)` array of left edge, right edge (in decades) and count; `(0, 3)` where there is
         no finite non-zero value.
     """
-    codes = histogram.buckets % _HALF
-    chosen = (codes < _NONFINITE) & (codes > 0)
-    if not chosen.any():
+    codes = histogram.buckets & (_HALF - 1)
+    found = np.bincount(codes, weights=histogram.counts, minlength=_HALF)
+    folded = found[:_NONFINITE].astype(np.float64)
+    folded[0] = 0.0
+    occupied = np.flatnonzero(folded)
+    if not occupied.size:
         return np.zeros((0, 3))
-    weights = histogram.counts[chosen].astype(np.float64)
-    counts = np.bincount(codes[chosen], weights=weights, minlength=_NONFINITE)
-    occupied = np.flatnonzero(counts)
-    lower, upper = (np.log10(edge) for edge in _magnitudes(occupied))
-    span = (float(lower[0]), float(upper[-1]))
-    return _rebin(lower, upper, counts[occupied].astype(np.float64), span, bins)
+    lower, upper = _LOG_NEAR[occupied], _LOG_FAR[occupied]
+    return _rebin(lower, upper, folded[occupied], (float(lower[0]), float(upper[-1])), bins)
 
 
 def _finite(histogram: Histogram) -> tuple[_Array, _Array, _Array]:
-    chosen = histogram.buckets % _HALF < _NONFINITE
-    lower, upper = edges(histogram.buckets[chosen])
-    order = np.argsort(lower)
-    counts = histogram.counts[chosen].astype(np.float64)
-    return lower[order], upper[order], counts[order]
+    """Edges and counts in the order of the values: negative buckets lie the other way round."""
+    buckets, counts = histogram.buckets, histogram.counts
+    end, start, stop = np.searchsorted(buckets, (_NONFINITE, _HALF, _HALF + _NONFINITE))
+    found = np.concatenate([buckets[start:stop][::-1], buckets[:end]])
+    numbers = np.concatenate([counts[start:stop][::-1], counts[:end]]).astype(np.float64)
+    return _LOWER[found], _UPPER[found], numbers
 
 
 def _robust_range(lower: _Array, upper: _Array, counts: _Array) -> tuple[float, float]:
-    share = np.cumsum(counts) / counts.sum()
-    low = float(lower[np.searchsorted(share, 0.005)])
-    high = float(upper[np.searchsorted(share, 0.995)])
+    running = np.cumsum(counts)
+    first, last = np.searchsorted(running, (0.005 * running[-1], 0.995 * running[-1]))
+    low, high = float(lower[first]), float(upper[last])
     width = high - low
     if upper[-1] - lower[0] <= 10.0 * width:
         return float(lower[0]), float(upper[-1])
@@ -157,10 +159,16 @@ def _rebin(
     lower: _Array, upper: _Array, counts: _Array, span: tuple[float, float], bins: int
 ) -> _Array:
     """Spread each bucket's count evenly over its width; what is outside goes to the end bins."""
-    grid = np.linspace(*span, bins + 1)
-    points = np.stack([lower, upper], axis=1).ravel()
-    below = np.concatenate([[0.0], np.cumsum(counts)])
-    heights = np.stack([below[:-1], below[1:]], axis=1).ravel()
+    low, high = span
+    grid = low + (high - low) / bins * np.arange(bins + 1)
+    grid[-1] = high
+    points, heights = np.empty(2 * counts.size), np.empty(2 * counts.size)
+    points[::2], points[1::2] = lower, upper
+    np.cumsum(counts, out=heights[1::2])
+    heights[0], heights[2::2] = 0.0, heights[1:-1:2]
     cumulative = np.interp(grid, points, heights)
-    cumulative[0], cumulative[-1] = 0.0, below[-1]
-    return np.stack([grid[:-1], grid[1:], np.diff(cumulative)], axis=1)
+    cumulative[0], cumulative[-1] = 0.0, heights[-1]
+    table = np.empty((bins, 3))
+    table[:, 0], table[:, 1] = grid[:-1], grid[1:]
+    np.subtract(cumulative[1:], cumulative[:-1], out=table[:, 2])
+    return table

@@ -18,7 +18,7 @@ def measure(tensors, quantity=Quantity.ACTIVATION, slopes=(), **kwargs):
         )
         return packing.pack([entry], backend)
 
-    compiled = backend.Compiled(look, jit=False)
+    compiled = backend.Compiled(look)
     compiled.prepare(tensors, list(slopes))
     packed, layout = compiled(tensors, list(slopes))
     (stats,) = packing.unpack(backend.to_host(packed), layout)

@@ -82,7 +82,7 @@ class Watch:
 
     def __call__(self, iterator: Any) -> Any:
         """Train on what the iterator gives next, and look first if it is time."""
-        if self.active and self.model.history is not self._history:
+        if self.active and getattr(self.model, "history", None) is not self._history:
             self.leave()  # that fit was broken off, this is another one
         if not self.active:
             return self._real(iterator)

@@ -54,7 +54,9 @@ class HeAverageNormal(_HeAverage):
 
     Args:
         seed: A Python integer or a `keras.random.SeedGenerator`. An integer (or `None`, for a
-            random one) gives the same values at each call, a `SeedGenerator` new ones.
+            random one) gives the same values at each call, a `SeedGenerator` new ones. Hence one
+            object for several layers needs a `SeedGenerator`, else those of the same shape start
+            with the same weights.
         input_axes: Axes of the weight that count as input units, for layers such as
             `keras.layers.EinsumDense`, which set it themselves. `None` reads the fans from the
             shape: the last two axes, times the receptive field in front of them.
@@ -98,7 +100,9 @@ class HeAverageUniform(_HeAverage):
 
     Args:
         seed: A Python integer or a `keras.random.SeedGenerator`. An integer (or `None`, for a
-            random one) gives the same values at each call, a `SeedGenerator` new ones.
+            random one) gives the same values at each call, a `SeedGenerator` new ones. Hence one
+            object for several layers needs a `SeedGenerator`, else those of the same shape start
+            with the same weights.
         input_axes: Axes of the weight that count as input units, for layers such as
             `keras.layers.EinsumDense`, which set it themselves. `None` reads the fans from the
             shape: the last two axes, times the receptive field in front of them.

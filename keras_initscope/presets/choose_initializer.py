@@ -46,7 +46,9 @@ Count = Annotated[int, Interval(low=1)]
 Depth = Annotated[int, Interval(low=3)]
 Variances = dict[str, list[float]]
 
-_TRAINS, _STUCK = Interval(low=0.6), Interval(high=0.35)
+# Over ten seeds those that train came to 0.92 at least (quick: 0.76), those that are stuck to 0.26
+# at most (quick: 0.19). Guessing gives 0.1.
+_TRAINS, _STUCK = Interval(low=0.6), Interval(high=0.4)
 _ACCURACY = (
     ("tanh", ("lecun", "glorot"), _TRAINS, "gain near 1, forward and backward"),
     ("relu", ("he", "he-average"), _TRAINS, "n Var(w) / 2 = 1, forward and backward"),
@@ -97,7 +99,7 @@ _EXPECTS = [
 
 @preset("choose-initializer", quick={"epochs": 3, "record_all": False}, expects=_EXPECTS)
 def choose_initializer(
-    run: Run, depth: Depth = 20, width: Count = 100, epochs: Count = 10, record_all: bool = True
+    run: Run, depth: Depth = 20, width: Count = 100, epochs: Count = 8, record_all: bool = True
 ) -> Outcome:
     """Trains 21 deep networks on digits: which initializer suits tanh, sigmoid and ReLU."""
     data = digits(run.seed)
@@ -165,8 +167,10 @@ def _row(activation: str, initializer: str, accuracy: float, look: Variances) ->
         "activation": activation,
         "initializer": initializer,
         "accuracy": accuracy,
-        **{f"{name}_first": values[0] for name, values in look.items()},
-        **{f"{name}_last": values[-1] for name, values in look.items()},
+        "activation_first": look["activation"][0],
+        "activation_last": look["activation"][-1],
+        "gradient_first": look["gradient"][0],
+        "gradient_last": look["gradient"][-1],
     }
 
 

@@ -52,8 +52,8 @@ class JSONLinesWriter:
             {
                 "step": snapshot.step,
                 "origin": snapshot.origin,
-                "info": asdict(snapshot.info),
-                "scalars": dict(scalars),
+                "info": _strict(asdict(snapshot.info)),
+                "scalars": _strict(scalars),
                 "stats": [_stats_to_json(stats) for stats in snapshot.stats],
             }
         )
@@ -65,9 +65,7 @@ class JSONLinesWriter:
     def _line(self, content: dict[str, Any]) -> None:
         if not self._path.exists():  # an open file takes lines also after its directory has gone
             raise FileNotFoundError(f"{str(self._path)!r} has been taken away.")
-        self._file.write(
-            json.dumps(_strict(content), separators=(",", ":"), allow_nan=False) + "\n"
-        )
+        self._file.write(json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
         self._file.flush()
 
 
@@ -138,15 +136,12 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
     return model, snapshots
 
 
-def _strict(value: Any) -> Any:
+def _strict(numbers: Mapping[str, Any]) -> dict[str, Any]:
     """JSON knows no NaN and no infinity: they travel as strings that `float` reads."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _strict(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(inner) for inner in value]
-    return value
+    return {
+        name: str(number) if isinstance(number, float) and not math.isfinite(number) else number
+        for name, number in numbers.items()
+    }
 
 
 def _stats_to_json(stats: TensorStats) -> dict[str, Any]:
@@ -157,7 +152,7 @@ def _stats_to_json(stats: TensorStats) -> dict[str, Any]:
         "depth": tap.depth,
         "size": tap.size,
         "part": tap.part,
-        "values": dict(stats.values),
+        "values": _strict(stats.values),
     }
     if histogram is not None:
         content["buckets"] = histogram.buckets.tolist()

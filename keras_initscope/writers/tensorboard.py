@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,10 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT
 from tensorboard.plugins.histogram.metadata import create_summary_metadata as histogram_metadata
 from tensorboard.plugins.scalar.metadata import create_summary_metadata as scalar_metadata
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from keras_initscope.buckets import linear_bins, log_bins
 from keras_initscope.records import Snapshot, Tap, TensorStats
+from keras_initscope.writers.event_file import EventFile
 
 _UNSAFE = re.compile(r"[^-/\w.]")
 
@@ -35,40 +35,40 @@ class TensorBoardWriter:
     """
 
     def __init__(self, log_dir: str) -> None:
-        self._events = EventFileWriter(os.path.join(log_dir, "train"))
+        self._events = EventFile(os.path.join(log_dir, "train"))
         self._described: set[str] = set()
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
         """Write one snapshot and the network's scalars as one record, and flush."""
-        directory = self._events.get_logdir()
-        if "://" not in directory and not os.path.isdir(directory):
+        if not os.path.isdir(self._events.directory):
             # An open file takes records also after its directory has gone.
-            raise FileNotFoundError(f"{directory!r} has been taken away.")
+            raise FileNotFoundError(f"{self._events.directory!r} has been taken away.")
         values = [
-            self._value(tag, bins, histogram_metadata("", ""))
+            self._value(tag, bins, histogram_metadata)
             for stats in snapshot.stats
             for tag, bins in _histograms(stats)
         ]
         values += [
-            self._value(f"signal/{name}", np.float32(number), scalar_metadata("", ""))
+            self._value(f"signal/{name}", np.float32(number), scalar_metadata)
             for name, number in scalars.items()
         ]
         event = Event(
             wall_time=snapshot.info.time, step=snapshot.step, summary=Summary(value=values)
         )
-        self._events.add_event(event)
-        self._events.flush()
+        self._events.add(event)
 
     def close(self) -> None:
-        """Flush and close the file."""
+        """Close the file."""
         self._events.close()
 
-    def _value(self, tag: str, data: Any, metadata: SummaryMetadata) -> Summary.Value:
+    def _value(
+        self, tag: str, data: Any, metadata: Callable[[str, str], SummaryMetadata]
+    ) -> Summary.Value:
         tensor = _tensor(np.asarray(data))
         if tag in self._described:  # TensorBoard reads a tag's metadata once
             return Summary.Value(tag=tag, tensor=tensor)
         self._described.add(tag)
-        return Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
+        return Summary.Value(tag=tag, tensor=tensor, metadata=metadata("", ""))
 
 
 def tag_of(tap: Tap) -> str:
