@@ -46,10 +46,12 @@ class LayerNode:
             Quantity (kernel or bias), part (empty for a variable that bears the quantity's own
             name) and Keras variable.
         """
+        taken: set[str] = set()
         for variable in own_variables(self.layer):
             added = variable.name.endswith(_ADDED)
             quantity = Quantity.BIAS if added else Quantity.KERNEL
-            yield quantity, "" if variable.name == quantity.value else variable.name, variable
+            name = _unique(variable.name, taken)
+            yield quantity, "" if name == quantity.value else name, variable
 
 
 def layers(model: Any) -> list[LayerNode]:
@@ -141,9 +143,9 @@ def reorder(nodes: Sequence[LayerNode], finished: Mapping[int, int]) -> list[Lay
 
 
 def _children(owner: Any) -> list[Any]:
-    # A functional model's `layers` is sorted by depth, a subclassed one's by creation.
-    is_model = isinstance(owner, keras.Model)
-    found = owner.layers if is_model else owner._flatten_layers(include_self=False, recursive=False)
+    # A functional model's `layers` is sorted by depth, but leaves out what is beside its graph.
+    sorted_ones = owner.layers if isinstance(owner, keras.Model) else []
+    found = [*sorted_ones, *owner._flatten_layers(include_self=False, recursive=False)]
     return [child for child in found if not isinstance(child, keras.layers.InputLayer)]
 
 
