@@ -1,0 +1,149 @@
+"""Layers of any kind of model: each once, under a path of its own, in forward order."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_initscope import graph
+from keras_initscope.records import LayerInfo, Quantity
+
+
+def paths(model):
+    return [node.path for node in graph.layers(model)]
+
+
+def test_sequential():
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(2, name="a"), layers.ReLU(name="b")])
+    assert paths(model) == ["a", "b"]
+
+
+def test_functional_models_are_in_topological_order():
+    """Whatever the order in which the layers were made."""
+    late, early = layers.Dense(2, name="late"), layers.Dense(2, name="early")
+    inputs = keras.Input((2,))
+    x = early(inputs)
+    model = keras.Model(inputs, layers.Add(name="sum")([late(x), x]))
+    assert paths(model) == ["early", "late", "sum"]
+
+
+def test_nested_models_name_their_layers_from_the_outside_in():
+    inner = keras.Sequential([keras.Input((2,)), layers.Dense(2, name="a")], name="inner")
+    model = keras.Sequential([keras.Input((2,)), inner, layers.Dense(2, name="a")])
+    assert paths(model) == ["inner/a", "inner", "a"]
+
+
+def test_wrapped_layers_are_found():
+    model = keras.Sequential(
+        [keras.Input((3, 2)), layers.TimeDistributed(layers.Dense(2, name="a"), name="each")]
+    )
+    assert paths(model) == ["each/a", "each"]
+
+
+def test_a_layer_that_is_used_twice_is_one():
+    shared = layers.Dense(2, name="a")
+    inner = keras.Sequential([keras.Input((2,)), shared], name="inner")
+    model = keras.Sequential([keras.Input((2,)), shared, inner])
+    assert paths(model) == ["a", "inner"]
+
+
+class Custom(keras.Model):
+    """Layers in attributes, lists and dictionaries, two of one name, and a weight of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = [layers.Dense(2, name="same"), layers.Dense(2, name="same")]
+        self.named = {"x": layers.Dense(2, name="x")}
+
+
+def test_subclassed_models_give_every_layer_a_path_of_its_own():
+    assert paths(Custom()) == ["same", "same_1", "x"]
+
+
+class Extended(keras.Model):
+    """A functional model with a layer beside its graph."""
+
+    def __init__(self):
+        inputs = keras.Input((2,))
+        super().__init__(inputs, layers.Dense(2, name="a")(inputs))
+        self.extra = layers.Dense(2, name="extra")
+
+
+def test_layers_beside_the_graph_of_a_functional_model_are_found():
+    assert paths(Extended()) == ["a", "extra"]
+
+
+def kinds(layer, shape):
+    layer.build(shape)
+    node = graph.LayerNode(layer=layer, path="a")
+    return {part: quantity for quantity, part, _ in node.weights()}
+
+
+def test_which_weights_multiply_and_which_are_added():
+    multiplies, adds = Quantity.KERNEL, Quantity.BIAS
+    node = graph.LayerNode(layer=layers.Dense(2), path="a")
+    node.layer.build((None, 3))
+    assert [(q, part) for q, part, _ in node.weights()] == [(multiplies, ""), (adds, "")]
+    assert kinds(layers.BatchNormalization(), (None, 3)) == {"gamma": multiplies, "beta": adds}
+    assert kinds(layers.Embedding(4, 2), (None, 3)) == {"embeddings": multiplies}
+    assert kinds(layers.PReLU(), (None, 3)) == {"alpha": multiplies}
+    separable = {"depthwise_kernel": multiplies, "pointwise_kernel": multiplies, "": adds}
+    assert kinds(layers.SeparableConv1D(2, 3), (None, 8, 3)) == separable
+    cell = layers.LSTMCell(2)
+    assert kinds(cell, (None, 3))["recurrent_kernel"] is multiplies
+
+
+def test_weights_of_one_name_have_parts_of_their_own():
+    class Twice(layers.Layer):
+        def build(self, shape):
+            for _ in range(2):
+                self.add_weight(shape=(2,), name="kernel")
+
+    assert list(kinds(Twice(), (None, 2))) == ["", "kernel_1"]
+
+
+def test_frozen_weights_are_still_weights():
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    layer.trainable = False
+    assert len(graph.own_variables(layer)) == 2
+
+
+def test_statistics_of_a_batch_norm_are_no_weights():
+    layer = layers.BatchNormalization()
+    layer.build((None, 3))
+    assert {v.name for v in graph.own_variables(layer)} == {"gamma", "beta"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (layers.Dense(2, activation="tanh"), "tanh"),
+        (layers.Dense(2), "linear"),
+        (layers.Dense(2, activation=layers.LeakyReLU()), "LeakyReLU"),
+        (layers.Flatten(), None),
+    ],
+)
+def test_the_record_of_a_layer(layer, name):
+    info = graph.LayerNode(layer=layer, path="p/q").info(3)
+    assert info == LayerInfo(path="p/q", kind=type(layer).__name__, depth=3, activation=name)
+
+
+def test_order_as_seen_replaces_order_as_made():
+    nodes = [graph.LayerNode(layer=object(), path=name) for name in "abcd"]
+    finished = {id(nodes[2].layer): 0, id(nodes[0].layer): 1}  # c, then a; b and d never ran
+    assert [n.path for n in graph.reorder(nodes, finished)] == ["c", "d", "a", "b"]
+    assert graph.reorder(nodes, {}) == nodes
+
+
+def test_building_makes_what_the_first_step_needs_and_leaves_the_optimizer():
+    model = keras.Sequential([layers.Dense(2), layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    assert not graph.is_built(model)
+    graph.build(model, (keras.KerasTensor((None, 3)), keras.KerasTensor((None, 1))))
+    assert graph.is_built(model)
+    assert [tuple(v.shape) for v in model.trainable_variables] == [(3, 2), (2,), (2, 1), (1,)]
+    assert not model.optimizer.built
+    kernel = np.asarray(model.layers[0].kernel.value)
+    graph.build(model, None)  # once is enough
+    np.testing.assert_array_equal(model.layers[0].kernel.value, kernel)
