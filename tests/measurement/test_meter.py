@@ -393,8 +393,17 @@ def test_gradients_are_recorded_unscaled_in_mixed_precision(policy, tmp_path):
     assert_snapshot(snapshot, seen, case)
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "gelu", "softmax", "linear"])
-@pytest.mark.parametrize("kind", ["argument", "layer"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("tanh", "argument"),
+        ("relu", "argument"),
+        ("gelu", "layer"),
+        ("softmax", "argument"),
+        ("softmax", "layer"),
+        ("linear", "argument"),
+    ],
+)
 def test_dead_and_saturated_units_are_told_where_each_element_has_a_slope(name, kind, tmp_path):
     parts = [layers.Dense(4, activation=name, name="a")]
     if kind == "layer":
