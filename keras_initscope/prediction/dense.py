@@ -6,6 +6,7 @@ eq. 10).
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import keras
@@ -43,8 +44,9 @@ def _(layer: Any, x: State, **_: Any) -> Any:
     if not contracted or any(label in inputs and label in outputs for label in weights):
         raise UnpredictableError(f"the equation {layer.equation!r} shares weights in its own way")
     fan_in = int(np.prod([x.shape[inputs.index(label) - 1] for label in contracted]))
-    kernel = kernel_of(layer, "kernel", fan_in)
     sizes = dict(zip(weights, layer.kernel.shape, strict=True))
+    # Keras draws the kernel as a matrix, so that its fans are those of the contraction.
+    kernel = kernel_of(layer, "kernel", fan_in, (fan_in, prod(layer.kernel.shape) // fan_in))
     return fused(layer, einsummed(x, inputs, outputs, sizes, fan_in, kernel, layer))
 
 

@@ -2,6 +2,7 @@
 
 from keras_initscope.prediction import (
     activation,
+    attention,
     convolution,
     dense,
     embedding,
@@ -9,13 +10,16 @@ from keras_initscope.prediction import (
     normalization,
     operations,
     pooling,
+    recurrent,
     regularization,
     reshaping,
     walk,
+    wrappers,
 )
 
 __all__ = [
     "activation",
+    "attention",
     "convolution",
     "dense",
     "embedding",
@@ -23,7 +27,9 @@ __all__ = [
     "normalization",
     "operations",
     "pooling",
+    "recurrent",
     "regularization",
     "reshaping",
     "walk",
+    "wrappers",
 ]

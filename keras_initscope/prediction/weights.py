@@ -74,13 +74,16 @@ def multiplied_by(factor: float, variable: Any) -> Iterator[None]:
         _factors.reset(token)
 
 
-def weights_of(layer: Any, name: str, fan_in: int = 1) -> Weights:
+def weights_of(
+    layer: Any, name: str, fan_in: int = 1, drawn_as: tuple[int, ...] | None = None
+) -> Weights:
     """The weights that a layer holds under a name.
 
     Args:
         layer: A built Keras layer.
         name: Attribute, such as `"kernel"`.
         fan_in: Inputs that meet in one unit.
+        drawn_as: Shape that the initializer is asked for, where it is not that of the weights.
 
     Returns:
         Their moments; zeros where the layer has no such weights.
@@ -91,14 +94,14 @@ def weights_of(layer: Any, name: str, fan_in: int = 1) -> Weights:
     if _from_initializers.get():
         initializer = getattr(layer, f"{name}_initializer", None)
         if initializer is not None:
-            return expected(initializer, tuple(variable.shape), fan_in)
+            return expected(initializer, drawn_as or tuple(variable.shape), fan_in)
     return measured(values_of(variable), fan_in)
 
 
 def values_of(variable: Any) -> NDArray[np.float64]:
     """A variable's values in double precision."""
     factor = (_factors.get() or {}).get(id(variable), 1.0)
-    tensor = getattr(variable, "value", variable)
+    tensor = variable if isinstance(variable, np.ndarray) else getattr(variable, "value", variable)
     return factor * np.asarray(keras.ops.convert_to_numpy(tensor), dtype=float)
 
 

@@ -48,6 +48,37 @@ def gated():
     return keras.Model(inputs, L.Conv2D(32, 1)(L.Multiply()([x, gate])))
 
 
+def tokens(vocabulary, steps):
+    return lambda rng, batch: rng.integers(0, vocabulary, (batch, steps))
+
+
+def transformer(causal=False):
+    def build():
+        inputs = keras.Input((16, 64))
+        x = L.Dense(64)(inputs)
+        y = L.MultiHeadAttention(4, 16)(x, x, use_causal_mask=causal)
+        x = L.LayerNormalization()(L.Add()([x, y]))
+        x = L.Add()([x, L.Dense(64)(L.Dense(128, "relu")(x))])
+        y = L.MultiHeadAttention(8, 16, value_dim=8)(x, x)
+        return keras.Model(inputs, L.GlobalAveragePooling1D()(y))
+
+    return build
+
+
+def two_ways():
+    inputs = keras.Input((10, 32))
+    x = L.Bidirectional(L.LSTM(64, return_sequences=True))(inputs)
+    x = L.TimeDistributed(L.Dense(32, "relu"))(x)
+    x = L.Bidirectional(L.GRU(32), merge_mode="sum")(x)
+    return keras.Model(inputs, L.Dense(32)(x))
+
+
+def recurrent(kind):
+    return chain(
+        (10, 32), lambda: kind(64, return_sequences=True), lambda: kind(64), dense(None, 32)
+    )
+
+
 NETWORKS = {
     "tanh": (chain((128,), *[dense("tanh")] * 6), 128, 6),
     "relu": (chain((128,), *[dense("relu")] * 6), 128, 6),
@@ -174,4 +205,22 @@ NETWORKS = {
         32,
         3,
     ),
+    "attention": (transformer(), 64, 6),
+    "causal-attention": (transformer(causal=True), 64, 6),
+    "embedding": (
+        chain(
+            (12,),
+            lambda: L.Embedding(50, 64),
+            dense("relu", 64),
+            L.GlobalAveragePooling1D,
+            dense(None, 32),
+        ),
+        64,
+        3,
+        {"sample": tokens(50, 12)},
+    ),
+    "simple-rnn": (recurrent(L.SimpleRNN), 64, 4),
+    "lstm": (recurrent(L.LSTM), 64, 4),
+    "gru": (recurrent(L.GRU), 64, 4),
+    "bidirectional": (two_ways, 32, 6),
 }

@@ -4,7 +4,10 @@ import pytest
 from prediction.montecarlo import deviations, measured, predicted, tolerance
 from prediction.networks import NETWORKS
 
-FAST = ("tanh", "dropout", "residual", "max-pooling", "concatenation")
+# Keras 3.15 variables convert to NumPy 2 arrays in a way that NumPy deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+FAST = ("tanh", "dropout", "residual", "max-pooling", "concatenation", "attention", "gru")
 
 
 def _agree(name, draws, batch):
