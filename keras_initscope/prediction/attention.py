@@ -5,15 +5,19 @@ Owns MultiHeadAttention, GroupQueryAttention and Attention (dot product).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+from scipy.stats import chi2
 
-from keras_initscope.prediction.activation import softmax_square
+from keras_initscope.prediction.activation import softmax_slope, softmax_square
 from keras_initscope.prediction.expectations import over_rows
 from keras_initscope.prediction.state import Array, Gradient, State, Unknown, joined, state
 from keras_initscope.prediction.transfer import UnpredictableError, apply, transfer
+
+_LENGTHS = 8  # of queries, at which the softmax is looked at
 
 
 def attended(
@@ -23,12 +27,15 @@ def attended(
 
     Tokens come first; heads, where there are any, are positions beside the tokens. What all keys
     share shifts every score alike, so that scores vary by `scale^2 d q_Q (q_K - r_K)`, for `d`
-    units of mean 0. With `A = E sum_j a_ij^2`, the inverse of the number of tokens looked at,
+    units of mean 0. With `A = E sum_j a_ij^2`, the inverse of the number of tokens looked at, and
+    `J` the mean square of the softmax's Jacobian,
 
     ```
-    q' = r_V + (q_V - r_V) A / keep,      p' = p_V
-    g_V = A g / keep + sums that tokens share,  g_Q, g_K through the Jacobian of the softmax
+    q' = r_V + (q_V - r_V) A / keep,    p' = p_V
+    g_V = g A / keep,    g_Q = g J scale^2 e (q_V - r_V) (q_K - r_K),    g_K alike with q_Q
     ```
+
+    and what the gradients of two queries have in common adds up in `g_V` and `g_K`.
 
     Args:
         query: `(T, d)` or `(T, heads, d)` queries, fresh.
@@ -41,44 +48,88 @@ def attended(
     Returns:
         `(T, e)` or `(T, heads, e)`.
     """
-    width, tokens = query.units, value.shape[0]
     q_k, r_k = float(np.mean(key.q)), float(np.mean(key.r))
     q_q, r_q = float(np.mean(query.q)), float(np.mean(query.r))
     q_v, p_v, r_v = (float(np.mean(m)) for m in (value.q, value.p, value.r))
-    spread = scale**2 * width * max(q_k - r_k, 0.0)
-    seen = np.arange(1, query.shape[0] + 1) if causal else np.full(query.shape[0], tokens)
-    seen = np.minimum(seen, tokens).astype(float)
-    square = over_rows(lambda n: softmax_square(spread * q_q, int(n)), seen)
-    near = square if q_q == 0 else (square * seen**2) ** (r_q / q_q) / seen**2
-    focus, overlap = float(np.mean(seen * square)), float(np.mean(seen * near))
+    sizes = (query.shape[0], value.shape[0])
+    apart = scale**2 * max(q_k - r_k, 0.0)  # of what tells keys apart, for each unit
+    look = _Look.of(
+        apart * query.units * q_q, r_q / q_q if q_q > 0 else 1.0, query.units, sizes, causal
+    )
     shape = (*query.shape[:-1], value.units)
     column = (-1,) + (1,) * (len(shape) - 2)
-    own = (seen * square).reshape(column)
-    slope = float(np.mean(square * (1 - 1 / seen) * seen))
 
     def pull(gradient: Gradient) -> tuple[Gradient, Gradient, Gradient]:
         g, r = float(np.mean(gradient.g)), float(np.mean(gradient.r))
-        per_value = query.shape[0] / tokens
-        alike = per_value * per_value * r  # gradients that tokens share reach every value
-        to_value = per_value * focus * (g - r) / keep + alike
-        jacobian = slope * scale**2 * value.units * g * max(q_v - r_v, 0.0)
+        scores = value.units * max(q_v - r_v, 0.0)
+        share = sizes[0] / sizes[1]
+        to_key = q_q * g * look.jacobian * share + r_q * r * look.shared
         return (
-            _even(gradient, query, jacobian * max(q_k - r_k, 0.0), 0.0),
-            _even(gradient, key, per_value * jacobian * q_q, 0.0),
-            _even(gradient, value, to_value, alike),
+            _even(gradient, query, scores * apart * g * look.jacobian, 0.0),
+            _even(gradient, key, scores * scale**2 * to_key, 0.0),
+            _even(gradient, value, share * look.focus * g / keep + look.shared * r, share**2 * r),
         )
 
     return state(
         shape,
-        r_v + (q_v - r_v) * own / keep,
+        r_v + (q_v - r_v) * look.own.reshape(column) / keep,
         p_v,
-        r_v + (q_v - r_v) * overlap,
+        r_v + (q_v - r_v) * look.near,
         float(np.mean(value.mu)),
         sources=joined(query.sources, key.sources, value.sources),
-        noise=value.noise + np.log1p(5 / width),
+        noise=value.noise + np.log1p(5 / query.units),
         parents=(query, key, value),
         pull=pull,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What attention weights add up to.
+
+    Args:
+        own: `E sum_j a_ij^2` for each query.
+        focus: The mean of `own`.
+        near: `E sum_j a_ij a_kj` for two queries, the mean over pairs.
+        shared: `sum_{i != k} E a_ij a_kj` for a key, the mean over keys.
+        jacobian: `E sum_j (da_ij / ds_ij)^2`, mean over queries: the softmax's Jacobian.
+    """
+
+    own: Array
+    focus: float
+    near: float
+    shared: float
+    jacobian: float
+
+    @classmethod
+    def of(
+        cls, spread: float, likeness: float, width: int, sizes: tuple[int, int], causal: bool
+    ) -> _Look:
+        """Given a query of `width` units, scores are Gaussian; its length is a chi variable."""
+        queries, keys = sizes
+        seen = np.arange(1, queries + 1) if causal else np.full(queries, keys)
+        seen = np.minimum(seen, keys).astype(float)
+        lengths = chi2.ppf((np.arange(_LENGTHS) + 0.5) / _LENGTHS, width) / width
+
+        def over_lengths(function: Any) -> Array:
+            def mean(n: float) -> float:
+                return float(np.mean([function(spread * each, int(n)) for each in lengths]))
+
+            return seen * over_rows(mean, seen)
+
+        own = over_lengths(softmax_square)
+        alike = (own * seen) ** likeness
+        pairs = (
+            np.minimum.outer(seen, seen) / np.outer(seen, seen) * np.sqrt(np.outer(alike, alike))
+        )
+        both = float(pairs.sum() - np.trace(pairs))
+        return cls(
+            own,
+            float(own.mean()),
+            both / max(queries * (queries - 1), 1),
+            both / keys,
+            float(over_lengths(softmax_slope).mean()),
+        )
 
 
 def _even(gradient: Gradient, x: State, g: float, r: float) -> Gradient:
