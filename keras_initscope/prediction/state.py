@@ -217,6 +217,8 @@ def filtered(
 
 def overlap(a: Array, b: Array) -> float:
     """Inner product of two centred filters of odd size."""
+    if not a.ndim:  # of a tensor without positions
+        return float(a * b)
     size = np.maximum(a.shape, b.shape)
 
     def padded(kernel: Array) -> Array:
@@ -229,6 +231,8 @@ def overlap(a: Array, b: Array) -> float:
 
 def added(a: Array, b: Array) -> Array:
     """Sum of two centred filters of odd size."""
+    if not a.ndim:
+        return a + b
     size = np.maximum(a.shape, b.shape)
     total = np.zeros(size)
     for kernel in (a, b):
