@@ -5,5 +5,14 @@ __version__ = "0.1.0"
 from keras_initscope import initializers, layers, presets
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.prediction.gains import criticality, gain
+from keras_initscope.prediction.signal import predict_signal
 
-__all__ = ["VarianceMonitor", "criticality", "gain", "initializers", "layers", "presets"]
+__all__ = [
+    "VarianceMonitor",
+    "criticality",
+    "gain",
+    "initializers",
+    "layers",
+    "predict_signal",
+    "presets",
+]

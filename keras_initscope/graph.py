@@ -1,7 +1,7 @@
-"""A Keras model as its layers in forward order, for any kind of model.
+"""A Keras model as its layers in forward order, for any kind of model, and as its operations.
 
-Owns the names and the order of layers, and which of a layer's variables are kernels or biases.
-Touches no value.
+Owns the names and the order of layers, which of a layer's variables are kernels or biases, and the
+operations that tensors pass through. Touches no value.
 """
 
 from __future__ import annotations
@@ -118,6 +118,72 @@ def has_weights(model: Any) -> bool:
     """Whether the model and all its layers have their variables."""
     parts = [model, *(node.layer for node in layers(model))]
     return all(getattr(part, "built", True) for part in parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operations:
+    """What a model does to tensors, in an order in which it can be done.
+
+    Args:
+        inputs: The symbolic tensors that go in, flat.
+        nodes: One Keras node a call of a layer or of a `keras.ops` operation: `node.operation`,
+            `node.arguments.fill_in({id(tensor): value})`, `node.outputs`.
+        outputs: The structure of symbolic tensors that comes out.
+    """
+
+    inputs: Sequence[Any]
+    nodes: Sequence[Any]
+    outputs: Any
+
+
+def operations(model: Any) -> Operations | None:
+    """The operations of a model whose structure is known without calling it.
+
+    Args:
+        model: A Keras model or layer.
+
+    Returns:
+        Those of a functional model or of a built `Sequential`; `None` for anything else.
+    """
+    functional = model._functional if isinstance(model, keras.Sequential) else model
+    if not hasattr(functional, "_nodes_by_depth"):
+        return None
+    return _of_function(functional)
+
+
+@contextmanager
+def traced(layer: Any, *args: Any, **kwargs: Any) -> Iterator[Operations]:
+    """The operations of any layer, found by calling it with symbolic tensors.
+
+    Nothing of it is left on the layer afterwards.
+
+    Args:
+        layer: A built Keras layer or model.
+        *args: What to call it with, `keras.KerasTensor`s among them.
+        **kwargs: Likewise.
+
+    Yields:
+        Its operations, good until the context ends.
+    """
+    parts = [layer, *(node.layer for node in layers(layer))]
+    held = [(part, len(part._inbound_nodes), len(part._outbound_nodes)) for part in parts]
+    inputs = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+    try:
+        yield _of_function(keras.Function(inputs, layer.call(*args, **kwargs)))
+    finally:
+        for part, inbound, outbound in held:
+            del part._inbound_nodes[inbound:]
+            del part._outbound_nodes[outbound:]
+
+
+def _of_function(function: Any) -> Operations:
+    depths = sorted(function._nodes_by_depth, reverse=True)
+    nodes = [node for depth in depths for node in function._nodes_by_depth[depth]]
+    return Operations(
+        inputs=function._inputs,
+        nodes=[node for node in nodes if node.operation and not node.is_input],
+        outputs=function._outputs_struct,
+    )
 
 
 def own_variables(layer: Any) -> list[Any]:

@@ -6,7 +6,7 @@ Owns the shapes of the data and views of it. Computes no statistic, reads no mod
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -148,19 +148,21 @@ class StepInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """Everything measured at one step.
+    """Everything measured at one step, or predicted for it.
 
     Args:
         step: Training steps taken before it; 0 is the initialization.
         info: What happened around it.
         stats: One entry a tensor, in forward order.
         origin: `"measured"` or `"predicted"`.
+        unknown: Path of each layer that a prediction says nothing of, and why.
     """
 
     step: int
     info: StepInfo
     stats: tuple[TensorStats, ...]
     origin: str = "measured"
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     def profile(self, quantity: Quantity | str, statistic: str) -> dict[str, float]:
         """One statistic over depth.

@@ -48,15 +48,14 @@ class JSONLinesWriter:
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
         """Append one snapshot and the network's scalars, and flush."""
-        self._line(
-            {
-                "step": snapshot.step,
-                "origin": snapshot.origin,
-                "info": _strict(asdict(snapshot.info)),
-                "scalars": _strict(scalars),
-                "stats": [_stats_to_json(stats) for stats in snapshot.stats],
-            }
-        )
+        content = {
+            "step": snapshot.step,
+            "origin": snapshot.origin,
+            "info": _strict(asdict(snapshot.info)),
+            "scalars": _strict(scalars),
+            "stats": [_stats_to_json(stats) for stats in snapshot.stats],
+        }
+        self._line(content | ({"unknown": dict(snapshot.unknown)} if snapshot.unknown else {}))
 
     def close(self) -> None:
         """Close the file."""
@@ -172,6 +171,7 @@ def _snapshot_from_json(content: dict[str, Any]) -> Snapshot:
             updates=info["updates"],
         ),
         stats=tuple(_stats_from_json(entry) for entry in content["stats"]),
+        unknown=content.get("unknown", {}),
     )
 
 

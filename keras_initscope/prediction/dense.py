@@ -1,0 +1,107 @@
+"""Dense and EinsumDense: every unit is a new sum with zero-mean weights.
+
+Owns the transfer of fully connected layers (Poole et al., 2016, eq. 3; Schoenholz et al., 2017,
+eq. 10).
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_initscope.prediction.activation import fused
+from keras_initscope.prediction.primitives import fresh, weighted_gradient, with_bias
+from keras_initscope.prediction.state import Array, Gradient, State
+from keras_initscope.prediction.transfer import UnpredictableError, kernel_of, transfer
+from keras_initscope.prediction.weights import Weights, measured, values_of, weights_of
+
+
+def connected(x: State, units: int, kernel: Weights, bias: Weights) -> State:
+    """`W x + b` on the last axis: `q' = n_in E w^2 q + E b^2`, backward `g n_out E w^2`."""
+    factor, back = x.units * kernel.square, units * kernel.square
+
+    def pull(gradient: Gradient) -> tuple[Gradient]:
+        return (weighted_gradient(gradient, back * gradient.g, back * gradient.r, x.units),)
+
+    maps = (factor * x.q, factor * x.p, factor * x.r)
+    made = fresh(x, (*x.positions, units), maps, pull=pull)
+    return with_bias(made, bias.square, bias.mean)
+
+
+@transfer.register(keras.layers.Dense)
+def _(layer: Any, x: State, **_: Any) -> Any:
+    kernel = kernel_of(layer, "kernel", x.units)
+    return fused(layer, connected(x, layer.units, kernel, weights_of(layer, "bias")))
+
+
+@transfer.register(keras.layers.EinsumDense)
+def _(layer: Any, x: State, **_: Any) -> Any:
+    inputs, weights, outputs = _labels(layer.equation, len(x.shape) + 1)
+    contracted = [label for label in inputs if label not in outputs]
+    if not contracted or any(label in inputs and label in outputs for label in weights):
+        raise UnpredictableError(f"the equation {layer.equation!r} shares weights in its own way")
+    fan_in = int(np.prod([x.shape[inputs.index(label) - 1] for label in contracted]))
+    sizes = dict(zip(weights, layer.kernel.shape, strict=True))
+    # Keras draws the kernel as a matrix, so that its fans are those of the contraction.
+    kernel = kernel_of(layer, "kernel", fan_in, (fan_in, prod(layer.kernel.shape) // fan_in))
+    return fused(layer, einsummed(x, inputs, outputs, sizes, fan_in, kernel, layer))
+
+
+def einsummed(
+    x: State,
+    inputs: str,
+    outputs: str,
+    sizes: dict[str, int],
+    fan_in: int,
+    kernel: Weights,
+    layer: Any,
+) -> State:
+    """A contraction of some axes with weights, which brings new axes; others are kept."""
+    sizes = {**sizes, **dict(zip(inputs[1:], x.shape, strict=True))}
+    shape = tuple(sizes[label] for label in outputs[1:])
+    fan_out = int(np.prod([sizes[label] for label in outputs if label not in inputs]))
+
+    def moved(values: Array, source: str, target: str) -> Array:
+        """From maps over `source[:-1]` to maps over `target[:-1]`, the batch label left out."""
+        full = np.broadcast_to(values[..., None], tuple(sizes[c] for c in source))
+        dropped = tuple(i for i, label in enumerate(source) if label not in target)
+        full = full.mean(axis=dropped)
+        kept = [label for label in source if label in target]
+        order = [kept.index(label) for label in target if label in kept]
+        full = full.transpose(order)
+        spread = full.reshape([sizes[c] if c in kept else 1 for c in target])
+        return spread.mean(axis=-1)
+
+    def forward(values: Array) -> Array:
+        return fan_in * kernel.square * moved(values, inputs[1:], outputs[1:])
+
+    def pull(gradient: Gradient) -> tuple[Gradient]:
+        g, r = (
+            fan_out * kernel.square * moved(m, outputs[1:], inputs[1:])
+            for m in (gradient.g, gradient.r)
+        )
+        return (weighted_gradient(gradient, g, r, x.units),)
+
+    made = fresh(x, shape, (forward(x.q), forward(x.p), forward(x.r)), pull=pull)
+    bias = weights_of(layer, "bias")
+    return with_bias(made, bias.square, bias.mean)
+
+
+def _labels(equation: str, rank: int) -> tuple[str, str, str]:
+    """The labels of inputs, weights and outputs, the ellipsis written out."""
+    left, outputs = equation.replace(" ", "").split("->")
+    inputs, weights = left.split(",")
+    missing = rank - len(inputs.replace("...", ""))
+    extra = "ZYXWVU"[: max(missing, 0)]
+    return inputs.replace("...", extra), weights, outputs.replace("...", extra)
+
+
+@transfer.register(keras.layers.ReversibleEmbedding)
+def _(layer: Any, x: State, reverse: bool = False, **_: Any) -> Any:
+    if not reverse:
+        return transfer.dispatch(keras.layers.Embedding)(layer, x)
+    table = layer.embeddings if layer.tie_weights else layer.reverse_embeddings
+    return connected(x, layer.input_dim, measured(values_of(table), x.units), Weights(square=0.0))

@@ -1,0 +1,247 @@
+"""Normalizations, which set the second moment anew.
+
+Owns BatchNormalization (in training), the normalizations within an example, and the spectral one.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_initscope.prediction.state import Array, Gradient, State, state
+from keras_initscope.prediction.transfer import UnpredictableError, apply, resets, transfer
+from keras_initscope.prediction.weights import Weights, multiplied_by, values_of, weights_of
+from keras_initscope.theory.moments import moment
+
+_ONE = Weights(square=1.0, mean=1.0)
+
+
+def _affine(layer: Any, scale: str = "gamma", shift: str = "beta") -> tuple[Weights, Weights]:
+    gamma = _ONE if getattr(layer, scale, None) is None else weights_of(layer, scale)
+    return gamma, weights_of(layer, shift)
+
+
+def _last(axis: Any, x: State) -> bool:
+    """Whether an axis, or a list of one, is that of the units."""
+    axes = axis if isinstance(axis, tuple | list) else [axis]
+    return len(axes) == 1 and axes[0] in (-1, len(x.shape))
+
+
+def standardized(
+    x: State,
+    centred: tuple[Array, Array, Array],
+    variance: Array,
+    affine: tuple[Weights, Weights],
+    back: float,
+) -> State:
+    """`gamma (x - m) / s + beta`, given the centred moments `q`, `p`, `r` and `s^2`.
+
+    Backward `g gamma^2 / s^2 back`; `back` is what the finite width does to `1 / s^2`.
+    A tensor of which nothing is known leaves with `q = gamma^2 + beta^2`.
+    """
+    gamma, beta = affine
+    scale = gamma.square / variance
+    q, p, r = (scale * moment + beta.square for moment in centred)
+    q = np.where(np.isnan(q), gamma.square + beta.square, q)
+
+    def pull(gradient: Gradient) -> tuple[Gradient]:
+        return (gradient.times(scale * back),)
+
+    return state(
+        x.shape,
+        q,
+        p,
+        p if centred[2] is centred[1] else r,
+        np.full_like(q, beta.mean),
+        sources=x.sources,
+        noise=0.0,
+        parents=(x,),
+        reason=x.reason,
+        pull=pull,
+    )
+
+
+@resets(keras.layers.BatchNormalization)
+@transfer.register(keras.layers.BatchNormalization)
+def _(layer: Any, x: State, **_: Any) -> State:
+    """Over examples and positions of a channel: `s^2 = mean(q - p)`, whatever is common is lost.
+
+    Backward the squared gradient is divided by `s^2` (Yang et al., 2019, for wide networks).
+    """
+    if not _last(layer.axis, x):
+        raise UnpredictableError(f"it normalizes axis {layer.axis}, which is not that of the units")
+    if not layer.trainable:
+        return _with_moving_statistics(layer, x)
+    variance = np.mean(x.q) - np.mean(x.p) + layer.epsilon
+    r = np.zeros_like(x.p) if x.r is x.p else x.r - x.p
+    centred = (x.q - x.p, np.zeros_like(x.p), r)
+    made = standardized(x, centred, np.asarray(variance), _affine(layer), 1.0)
+    if np.isnan(made.p).any() or np.isnan(x.p).any():
+        beta = _affine(layer)[1]
+        return state(**{**_fields(made), "p": np.full_like(made.p, beta.square)})
+    return made
+
+
+def _fields(x: State) -> dict[str, Any]:
+    return {
+        name: getattr(x, name)
+        for name in ("shape", "q", "p", "r", "mu", "sources", "noise", "parents", "pull", "reason")
+    }
+
+
+def _with_moving_statistics(layer: Any, x: State) -> State:
+    mean, variance = values_of(layer.moving_mean), values_of(layer.moving_variance)
+    gamma, beta = _affine(layer)
+    factor = gamma.square * np.mean(1 / (variance + layer.epsilon))
+    shift = np.mean(mean**2 / (variance + layer.epsilon)) * gamma.square + beta.square
+    return state(
+        x.shape,
+        factor * x.q + shift,
+        factor * x.p + shift,
+        factor * x.r + shift,
+        np.sqrt(factor) * x.mu + beta.mean,
+        sources=x.sources,
+        noise=x.noise,
+        parents=(x,),
+        pull=lambda gradient: (gradient.times(factor),),
+    )
+
+
+def _within_groups(
+    x: State, positions: int, channels: int, epsilon: float, affine: tuple[Weights, Weights]
+) -> State:
+    """Mean and variance over `positions` places and `channels` units of one example.
+
+    The mean `m` of a group has `E m^2 = (q + (P-1) r) / (P C) + (1 - 1/C) mu^2`.
+    """
+    pooled = positions > 1
+    q, p, r, mu = ((np.mean(m) if pooled else m) for m in (x.q, x.p, x.r, x.mu))
+    rest = (1 - 1 / channels) * mu**2
+    own = (q + (positions - 1) * r if pooled else q) / (positions * channels) + rest
+    pair, near = p / channels + rest, (own if pooled else r / channels + rest)
+    variance = q - own + epsilon
+    centred = (x.q - own, x.p - pair, (x.p - pair) if x.r is x.p and not pooled else x.r - near)
+    back = _fluctuation(x, positions * channels, True)
+    return standardized(x, centred, np.asarray(variance), affine, back)
+
+
+def _fluctuation(x: State, n: int, centred: bool) -> float:
+    """`(1 - 2/n) (1 + (k - 1)/n)`, `k` the kurtosis of the units.
+
+    Two directions of `n` are taken out of the gradient, and `E 1/s^2` exceeds `1 / E s^2` by the
+    variance of `s^2`: for Gaussian units, `k = 3`, the two make up for each other.
+    """
+    kurtosis = 3.0
+    if x.through is not None:
+        phi, base = x.through
+        mean, variance = float(np.mean(base.mu)), float(np.mean(base.q - base.mu**2))
+        if variance > 0 and phi.spread is None:
+            shift = float(np.mean(x.mu)) if centred else 0.0
+            fourth = moment(phi, lambda z: (phi.f(z) - shift) ** 4, variance, mean)
+            kurtosis = float(fourth / np.mean(x.q - shift**2) ** 2)
+    return max(1 - 2 / n, 0.0) * (1 + (kurtosis - 1) / n)
+
+
+@resets(keras.layers.LayerNormalization)
+@transfer.register(keras.layers.LayerNormalization)
+def _(layer: Any, x: State, **_: Any) -> State:
+    """`q' = gamma^2 + beta^2`, `p' = gamma^2 (p - mu^2) / (q - mu^2) + beta^2`."""
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+    axes = sorted(axis % (len(x.shape) + 1) for axis in axes)
+    if axes[-1] != len(x.shape):
+        raise UnpredictableError(f"it normalizes axes {axes}, without that of the units")
+    positions = prod(x.shape[axis - 1] for axis in axes[:-1])
+    return _within_groups(x, positions, x.units, layer.epsilon, _affine(layer))
+
+
+@resets(keras.layers.GroupNormalization)
+@transfer.register(keras.layers.GroupNormalization)
+def _(layer: Any, x: State, **_: Any) -> State:
+    """As layer normalization over all positions and `C / groups` units."""
+    if not _last(layer.axis, x):
+        raise UnpredictableError(f"it normalizes axis {layer.axis}, which is not that of the units")
+    groups = x.units if layer.groups == -1 else layer.groups
+    return _within_groups(x, prod(x.positions), x.units // groups, layer.epsilon, _affine(layer))
+
+
+@resets(keras.layers.RMSNormalization)
+@transfer.register(keras.layers.RMSNormalization)
+def _(layer: Any, x: State, **_: Any) -> State:
+    """`q' = gamma^2`, `p' = gamma^2 p / q`: nothing is subtracted."""
+    if not _last(layer.axis, x):
+        raise UnpredictableError(f"it normalizes axis {layer.axis}, which is not that of the units")
+    affine = (_affine(layer, "scale")[0], Weights(square=0.0))
+    return _rescaled(x, x.q + layer.epsilon, affine)
+
+
+@resets(keras.layers.UnitNormalization)
+@transfer.register(keras.layers.UnitNormalization)
+def _(layer: Any, x: State, **_: Any) -> State:
+    """Each vector of units has length 1: `q' = 1/n`, `p' = p / (n q)`."""
+    if not _last(layer.axis, x):
+        raise UnpredictableError(f"it normalizes axis {layer.axis}, which is not that of the units")
+    return _rescaled(x, x.units * x.q, (_ONE, Weights(square=0.0)), 1 / x.units)
+
+
+def _rescaled(
+    x: State, square: Array, affine: tuple[Weights, Weights], unknown: float = 1.0
+) -> State:
+    back = _fluctuation(x, x.units, False)
+    made = standardized(x, (x.q, x.p, x.r), square, affine, back)
+    gamma = affine[0]
+    q = np.where(np.isnan(x.q), unknown * gamma.square, made.q)
+    mu = gamma.mean * x.mu / np.sqrt(square)
+    return state(**{**_fields(made), "q": q, "mu": mu})
+
+
+@transfer.register(keras.layers.SpectralNormalization)
+def _(layer: Any, x: Any, **_: Any) -> Any:
+    """The kernel is divided by its largest singular value, as far as power iteration finds it."""
+    kernel = layer.kernel
+    matrix = values_of(kernel).reshape(-1, kernel.shape[-1])
+    u = values_of(layer.vector_u)
+    for _step in range(layer.power_iterations):
+        v = _unit(u @ matrix.T)
+        u = _unit(v @ matrix)
+    sigma = float(np.squeeze(v @ matrix @ u.T))
+    with multiplied_by(1 / sigma, kernel):
+        return apply(layer.layer, x)
+
+
+def _unit(vector: Array) -> Array:
+    return vector / np.linalg.norm(vector)
+
+
+@transfer.register(keras.layers.Normalization)
+def _(layer: Any, x: State, **_: Any) -> State:
+    """`(x - mean) / sqrt(variance)` with numbers learnt from the data, or given."""
+    mean, variance = (
+        np.asarray(keras.ops.convert_to_numpy(m), dtype=float) for m in _learnt(layer)
+    )
+    if layer.invert:
+        factor, shift = np.mean(variance), mean
+        square = np.mean(shift**2)
+    else:
+        factor, shift = np.mean(1 / np.maximum(variance, 1e-14)), -mean / np.sqrt(variance)
+        square = np.mean(shift**2)
+    offset = 2 * np.sqrt(factor) * x.mu * np.mean(shift) + square
+    return state(
+        x.shape,
+        factor * x.q + offset,
+        factor * x.p + offset,
+        factor * x.r + offset,
+        np.sqrt(factor) * x.mu + np.mean(shift),
+        sources=x.sources,
+        noise=x.noise,
+        parents=(x,),
+        pull=lambda gradient: (gradient.times(factor),),
+    )
+
+
+def _learnt(layer: Any) -> tuple[Any, Any]:
+    if getattr(layer, "mean", None) is None:
+        raise UnpredictableError("it has not been adapted to data yet")
+    return layer.mean, layer.variance

@@ -1,0 +1,196 @@
+"""The few moves of one tensor that layers are made of: weighting, activating, scaling, shifting.
+
+Owns how moments and gradients pass through them. Each returns a state that knows the way back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from keras_initscope.prediction.expectations import of_gaussian, of_pair
+from keras_initscope.prediction.state import (
+    Array,
+    Gradient,
+    State,
+    filtered,
+    parts_of,
+    same_moments,
+    state,
+)
+from keras_initscope.theory.callables import from_callable
+from keras_initscope.theory.nonlinearity import Nonlinearity
+
+
+def fresh(x: State, shape: tuple[int, ...], maps: tuple[Array, Array, Array], **more: Any) -> State:
+    """What zero-mean weights that nothing else has used make of `x`: Gaussian, of mean 0.
+
+    Args:
+        x: What is weighted.
+        shape: Shape of the result.
+        maps: `q`, `p` and `r` of the result.
+        **more: `pull` and other fields.
+
+    Returns:
+        A state whose only source is these weights.
+    """
+    noise = x.noise + np.log1p(5 / shape[-1])
+    more.setdefault("parents", (x,))
+    return state(shape, *maps, noise=noise, reason=x.reason, **more)
+
+
+def weighted_gradient(gradient: Gradient, g: Array, r: Array, width: int) -> Gradient:
+    """A gradient that passed fresh weights backward, to `width` units."""
+    noise = gradient.noise + np.log1p(5 / width)
+    return Gradient(g, r, frozenset([object()]), noise, reason=gradient.reason)
+
+
+def with_bias(x: State, square: float, mean: float) -> State:
+    """`x + b` for biases of a mean square and a mean, the same for all examples and positions.
+
+    `q + E b^2 + 2 mu E b`, and `p`, `r` alike.
+    """
+    if square == 0:
+        return x
+    added = square + 2 * x.mu * mean
+    return replace(x, q=x.q + added, p=x.p + added, r=x.r + added, mu=x.mu + mean)
+
+
+def activated(x: State, phi: Nonlinearity) -> State:
+    """`f(x)` for Gaussian `x`; for any other the Gaussian of the same mean and variance stands in.
+
+    `E f(x)^2`, `E f(x_a) f(x_b)`, `E f(x)`; backward `g E f'(x)^2` (Schoenholz et al., 2017).
+    """
+    if phi.name == "linear":
+        return replace(x, received=x)
+    whole, base = (phi, x) if x.through is None else (composed(phi, x.through[0]), x.through[1])
+    variance, mean = np.maximum(base.q - base.mu**2, 0.0), base.mu
+
+    def pair(moment: Array) -> Array:
+        return of_pair(whole, variance, moment - base.mu**2, mean)
+
+    p = pair(base.p)
+    return state(
+        x.shape,
+        of_gaussian("square", whole, variance, mean),
+        p,
+        p if base.r is base.p else pair(base.r),
+        of_gaussian("mean", whole, variance, mean),
+        sources=x.sources,
+        noise=x.noise,
+        parents=(x,),
+        received=x,
+        through=(whole, base),
+        reason=x.reason,
+        pull=lambda gradient: (_through_slope(gradient, x, phi, whole, base),),
+    )
+
+
+def _through_slope(
+    gradient: Gradient, x: State, phi: Nonlinearity, whole: Nonlinearity, base: State
+) -> Gradient:
+    def slope(function: Nonlinearity, of: State) -> Array:
+        return of_gaussian("slope", function, np.maximum(of.q - of.mu**2, 0.0), of.mu)
+
+    if x is base:
+        here = slope(phi, x) if gradient.slope is None else gradient.slope
+        near = here
+        if np.any(gradient.r):
+            variance = np.maximum(x.q - x.mu**2, 0.0)
+            near = of_pair(phi, variance, x.r - x.mu**2, x.mu, slopes=True)
+        return gradient.changed(gradient.g * here, gradient.r * near)
+    total = slope(whole, base) if gradient.slope is None else gradient.slope
+    own = slope(phi, x)  # x is not Gaussian: this step alone is an estimate, the product is not
+    rest = np.divide(total, own, out=np.zeros(np.broadcast(total, own).shape), where=own > 0)
+    return gradient.times(own, slope=rest)
+
+
+@lru_cache(maxsize=512)
+def composed(outer: Nonlinearity, inner: Nonlinearity) -> Nonlinearity:
+    """`outer(inner(x))` as one nonlinearity, its kinks found."""
+    if outer.spread is not None or inner.spread is not None:
+        raise ValueError(f"Random slopes cannot be composed: {outer.name} after {inner.name}.")
+    return from_callable(lambda x: outer.f(inner.f(x)), f"{outer.name} of {inner.name}")
+
+
+@lru_cache(maxsize=512)
+def line(factor: float, shift: float = 0.0) -> Nonlinearity:
+    """`factor x + shift`."""
+    return Nonlinearity(
+        name=f"{factor:g} x + {shift:g}",
+        f=lambda x: factor * x + shift,
+        df=lambda x: np.full_like(x, factor),
+    )
+
+
+@lru_cache(maxsize=512)
+def scaled_after(factor: float, phi: Nonlinearity) -> Nonlinearity:
+    """`factor f(x)`."""
+    spread, slopes = phi.spread, phi.slope_spread
+    return replace(
+        phi,
+        name=f"{factor:g} {phi.name}",
+        f=lambda x: factor * phi.f(x),
+        df=lambda x: factor * phi.df(x),
+        spread=None if spread is None else lambda x: factor**2 * spread(x),
+        slope_spread=None if slopes is None else lambda x: factor**2 * slopes(x),
+    )
+
+
+def scaled(x: State, factor: float) -> State:
+    """`factor x` for a number: `factor^2 q`, and a gradient `factor^2 g`."""
+    if factor == 1:
+        return same_moments(x, parents=(x,), pull=lambda gradient: (gradient,), parts=parts_of(x))
+    square = factor**2
+    through = None
+    if x.through is not None:
+        through = (scaled_after(factor, x.through[0]), x.through[1])
+    return same_moments(
+        x,
+        q=square * x.q,
+        p=square * x.p,
+        r=square * x.r,
+        mu=factor * x.mu,
+        parents=(x,),
+        through=through,
+        parts=filtered(parts_of(x), lambda kernel: factor * kernel),
+        pull=lambda gradient: (scaled_gradient(gradient, factor),),
+    )
+
+
+def scaled_gradient(gradient: Gradient, factor: float) -> Gradient:
+    """A gradient times a number."""
+    parts = filtered(gradient_parts(gradient), lambda kernel: factor * kernel)
+    return gradient.times(factor**2, parts=parts)
+
+
+def gradient_parts(gradient: Gradient) -> Any:
+    """The independent gradients that one is a linear combination of, like `parts_of`."""
+    if gradient.parts is not None:
+        return gradient.parts
+    return {gradient.key: (np.ones((1,) * gradient.g.ndim), gradient)}
+
+
+def shifted(x: State, mean: Any, square: Any) -> State:
+    """`x + c` for known numbers `c`, given their mean and mean square over units."""
+    if np.ndim(square) == 0 and np.isclose(square, mean**2) and square != 0:
+        through = (line(1.0, float(mean)), x) if x.through is None else None
+        if x.through is not None:
+            through = (composed(line(1.0, float(mean)), x.through[0]), x.through[1])
+    else:
+        through = None
+    added = square + 2 * x.mu * mean
+    return same_moments(
+        x,
+        q=x.q + added,
+        p=x.p + added,
+        r=x.r + added,
+        mu=x.mu + mean,
+        parents=(x,),
+        through=through,
+        parts=None,
+        pull=lambda gradient: (gradient,),
+    )

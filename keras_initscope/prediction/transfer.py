@@ -1,0 +1,212 @@
+"""The registry: how the moments of a tensor pass through an operation, one function a layer type.
+
+Owns `transfer`, and what happens where nobody has registered anything: the operation is traced into
+ones that are known, or it is unknown and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from functools import singledispatch
+from typing import Any
+
+import keras
+
+from keras_initscope import graph
+from keras_initscope.prediction.state import State, Unknown, lost
+from keras_initscope.prediction.weights import Weights, weights_of
+
+Rule = Callable[..., Any]
+
+
+class UnpredictableError(Exception):
+    """Raised by a rule that has no prediction; the message says why."""
+
+
+@dataclass(slots=True)
+class Walk:
+    """What one prediction has found so far.
+
+    Args:
+        outputs: `id(layer)` to what it gave, one entry a call.
+        layers: The layers by id, which keeps ids valid.
+    """
+
+    outputs: dict[int, list[State | Unknown]] = field(default_factory=dict)
+    layers: dict[int, Any] = field(default_factory=dict)
+    seen: set[object] = field(default_factory=set)
+
+    def note(self, layer: Any, output: Any) -> None:
+        """Keep what a layer gave, unless an inner layer gave it already."""
+        for found in keras.tree.flatten(output)[:1]:
+            if isinstance(found, Unknown):
+                key: object = id(found)
+            elif isinstance(found, State):
+                key = found.key
+            else:
+                continue
+            if key in self.seen and not graph.own_variables(layer) and found_elsewhere(found):
+                continue
+            self.seen.add(key)
+            self.layers[id(layer)] = layer
+            self.outputs.setdefault(id(layer), []).append(found)
+
+
+def found_elsewhere(found: State | Unknown) -> bool:
+    """Whether a state was handed on; an activation that changes nothing is still one."""
+    return isinstance(found, Unknown) or found.received is None
+
+
+_walk: ContextVar[Walk | None] = ContextVar("walk", default=None)
+
+
+@contextmanager
+def walking(walk: Walk) -> Iterator[None]:
+    """Note in `walk` what every layer gives that `apply` is called with."""
+    token = _walk.set(walk)
+    try:
+        yield
+    finally:
+        _walk.reset(token)
+
+
+@singledispatch
+def transfer(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    """How the moments of tensors pass through a layer or operation.
+
+    Called as the layer is called, with a `State` in the place of each tensor; returns a `State` in
+    the place of each output. The moves in `primitives` give states that know the way back. Register
+    your own layer in one function, which raises `UnpredictableError` where it has no answer:
+
+    Args:
+        operation: A Keras layer, or an operation of a functional graph.
+        *args: What it is called with.
+        **kwargs: What it is called with.
+
+    Returns:
+        What it returns, states in the place of tensors.
+
+    Example:
+
+    ```python
+    import keras
+
+    from keras_initscope.prediction.primitives import scaled
+    from keras_initscope.prediction.state import state
+    from keras_initscope.prediction.transfer import apply, transfer
+
+
+    class Double(keras.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+
+    @transfer.register(Double)
+    def _(layer, x):
+        return scaled(x, 2.0)
+
+
+    assert apply(Double(), state((5,), q=1.0, p=0.0)).q == 4.0
+    ```
+    """
+    raise UnpredictableError(f"nothing is registered for {type(operation).__name__}")
+
+
+_resetting: list[type] = []
+
+
+def resets(kind: type) -> Callable[[Rule], Rule]:
+    """Marks a rule as one that makes something known of a tensor of which nothing was."""
+
+    def mark(rule: Rule) -> Rule:
+        _resetting.append(kind)
+        return rule
+
+    return mark
+
+
+def apply(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    """Transfer through an operation, noted in the prediction under way.
+
+    Args:
+        operation: A Keras layer or operation.
+        *args: What it is called with, a `State` or `Unknown` for each tensor.
+        **kwargs: Likewise.
+
+    Returns:
+        What it returns; an `Unknown` that names the operation where there is no prediction.
+    """
+    tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, State | Unknown)]
+    unknown = next((x for x in tensors if isinstance(x, Unknown)), None)
+    if unknown is not None and isinstance(operation, tuple(_resetting)):
+        args = tuple(_as_lost(x) for x in args)
+        unknown = next((x for x in args if isinstance(x, Unknown)), None)
+    if unknown is not None:
+        known = tuple(x for x in tensors if isinstance(x, State))
+        output: Any = Unknown(unknown.reason, _shape(operation, tensors), known + unknown.parents)
+    else:
+        output = _applied(operation, args, kwargs, tensors)
+    walk = _walk.get()
+    if walk is not None and isinstance(operation, keras.Layer):
+        walk.note(operation, output)
+    return output
+
+
+def _applied(operation: Any, args: Any, kwargs: Any, tensors: list[Any]) -> Any:
+    named = _named(operation)
+    try:
+        output = transfer(operation, *args, **kwargs)
+    except UnpredictableError as error:
+        return Unknown(f"{named}: {error}", _shape(operation, tensors), tuple(tensors))
+    except (ValueError, TypeError, NotImplementedError, AttributeError, IndexError) as error:
+        return Unknown(
+            f"{named}: its rule failed: {error}", _shape(operation, tensors), tuple(tensors)
+        )
+
+    def told(found: Any) -> Any:
+        if isinstance(found, Unknown) and ": " not in found.reason:
+            return replace(found, reason=f"{named}: {found.reason}")
+        return found
+
+    return keras.tree.map_structure(told, output)
+
+
+def _named(operation: Any) -> str:
+    return f"{operation.name} ({type(operation).__name__})"
+
+
+def _as_lost(x: Any) -> Any:
+    if isinstance(x, Unknown) and x.shape is not None:
+        return lost(x.shape, x.reason, parents=x.parents)
+    return x
+
+
+def _shape(operation: Any, tensors: list[Any]) -> tuple[int, ...] | None:
+    """Shape of the output, as Keras computes it from the first input's."""
+    if len(tensors) != 1 or tensors[0].shape is None:
+        return tensors[0].shape if tensors and type(operation).__name__ == "Add" else None
+    try:
+        found = operation.compute_output_shape((None, *tensors[0].shape))
+    except Exception:  # the layer is the user's and may raise anything
+        return None
+    return tuple(found[1:]) if isinstance(found, tuple) and None not in found[1:] else None
+
+
+def kernel_of(
+    layer: Any, name: str, fan_in: int, drawn_as: tuple[int, ...] | None = None
+) -> Weights:
+    """The weights of a layer, which must lie around zero.
+
+    Raises:
+        UnpredictableError: If their mean makes the units alike.
+    """
+    found = weights_of(layer, name, fan_in, drawn_as)
+    if found.lopsided:
+        raise UnpredictableError(
+            f"the weights `{name}` do not lie around zero (mean {found.mean:.3g}, root mean square "
+            f"{found.square**0.5:.3g}), so its units are alike"
+        )
+    return found
