@@ -136,7 +136,8 @@ class Recorder:
             stack.enter_context(_recording(self))
             stack.enter_context(_class_hooks())
             stack.enter_context(self._activation_hooks())
-            stack.enter_context(_kept_loss_ids(self._layers.values()))
+            model = getattr(step, "__self__", None)
+            stack.enter_context(_kept_loss_ids([*self._layers.values(), model]))
             stack.enter_context(scope)
             step(data)
 
