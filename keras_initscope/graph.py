@@ -62,7 +62,8 @@ def layers(model: Any) -> list[LayerNode]:
 
     Returns:
         One node a layer, each layer once, sub-layers before the layer that holds them. The order
-        is topological in functional models and that of creation in subclassed ones.
+        is topological in functional models and that of creation in subclassed ones. The model
+        itself comes last if it holds variables of its own.
     """
     nodes: list[LayerNode] = []
     seen: set[int] = {id(model)}
@@ -78,6 +79,8 @@ def layers(model: Any) -> list[LayerNode]:
             nodes.append(LayerNode(layer=layer, path=path))
 
     visit(model, "")
+    if own_variables(model):
+        nodes.append(LayerNode(layer=model, path=_unique(model.name, taken)))
     return nodes
 
 
@@ -187,8 +190,18 @@ def _of_function(function: Any) -> Operations:
 
 
 def own_variables(layer: Any) -> list[Any]:
-    """The trained variables that the layer holds itself, sub-layers excluded, frozen or not."""
-    return list(layer._trainable_variables)
+    """The trained variables that the layer holds itself, frozen or not.
+
+    Those of layers inside of it are theirs, also where it has a name for them, as wrappers do.
+    """
+    inner = layer._flatten_layers(include_self=False)
+    theirs = {id(variable) for part in inner for variable in part._trainable_variables}
+    return [variable for variable in layer._trainable_variables if id(variable) not in theirs]
+
+
+def holds_layers(layer: Any) -> bool:
+    """Whether other layers are inside of it."""
+    return bool(layer._layers)
 
 
 def reorder(nodes: Sequence[LayerNode], finished: Mapping[int, int]) -> list[LayerNode]:

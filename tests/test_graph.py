@@ -48,7 +48,7 @@ def test_a_layer_that_is_used_twice_is_one():
 
 
 class Custom(keras.Model):
-    """Layers in attributes, lists and dictionaries, two of one name, and a weight of its own."""
+    """Layers in attributes, lists and dictionaries, two of one name."""
 
     def __init__(self):
         super().__init__()
@@ -58,6 +58,19 @@ class Custom(keras.Model):
 
 def test_subclassed_models_give_every_layer_a_path_of_its_own():
     assert paths(Custom()) == ["same", "same_1", "x"]
+
+
+def test_a_model_that_holds_weights_itself_comes_last():
+    model = Custom()
+    model.own = model.add_weight(shape=(2,), name="own")
+    assert paths(model) == ["same", "same_1", "x", model.name]
+
+
+def test_a_wrapper_does_not_claim_the_weights_of_the_layer_inside():
+    wrapper = layers.SpectralNormalization(layers.Dense(2, name="dense"))
+    wrapper.build((None, 3))
+    assert graph.own_variables(wrapper) == []
+    assert len(graph.own_variables(wrapper.layer)) == 2
 
 
 class Extended(keras.Model):

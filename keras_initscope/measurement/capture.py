@@ -1,14 +1,12 @@
 """Where the taps are: what layers, activations and optimizers hand over while a step is traced.
 
-Owns the hooks into Keras and their guards. They are set at class level, answer only to the thread
-that records, and are gone when recording ends. Computes no statistic.
+Owns which tensor is which quantity of which layer. Computes no statistic; the hooks through which
+Keras hands the tensors over are those of `hooks`.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -16,7 +14,8 @@ from typing import Any
 
 import keras
 
-from keras_initscope.graph import LayerNode, own_variables
+from keras_initscope.graph import LayerNode, holds_layers, own_variables
+from keras_initscope.measurement import hooks
 from keras_initscope.records import Quantity
 
 _ACTIVATION_LAYERS = (
@@ -26,9 +25,6 @@ _ACTIVATION_LAYERS = (
     keras.layers.PReLU,
     keras.layers.ELU,
 )
-
-_state = threading.local()
-_hooking = threading.RLock()
 
 
 @dataclass(slots=True)
@@ -132,13 +128,9 @@ class Recorder:
             self.missed = scope.missed
 
     def _run(self, scope: ReadOnlyScope, step: Callable[[Any], Any], data: Any) -> None:
-        with _hooking, ExitStack() as stack:
-            stack.enter_context(_recording(self))
-            stack.enter_context(_class_hooks())
-            stack.enter_context(self._activation_hooks())
-            model = getattr(step, "__self__", None)
-            stack.enter_context(_kept_loss_ids([*self._layers.values(), model]))
-            stack.enter_context(scope)
+        model = getattr(step, "__self__", None)
+        parts = [part for part in (*self._layers.values(), model) if part is not None]
+        with hooks.recording(self), hooks.hooked(parts), self._backend.sources(), scope:
             step(data)
 
     def caught(self) -> list[Any]:
@@ -165,7 +157,9 @@ class Recorder:
         self._calls.append(call)
         try:
             if isinstance(layer, keras.layers.RNN) and not layer.unroll:
-                with _recording(None):  # the cell runs in a loop; outside it runs once, for shapes
+                with hooks.recording(
+                    None
+                ):  # the cell runs in a loop; outside it runs once, for shapes
                     outputs = original(layer, *args, **kwargs)
             elif _is_activation_layer(layer) and args and self._backend.is_float(args[0]):
                 bound_call = partial(original, layer)
@@ -239,7 +233,7 @@ class Recorder:
         if known is not None and known is before:  # a linear layer: one tensor, two quantities
             self._keep(known, Quantity.ACTIVATION)
             return output
-        if known is not None and not own_variables(layer):
+        if known is not None and holds_layers(layer) and not own_variables(layer):
             return output  # handed on as an inner layer gave it
         watched = self._watch(output, layer, part)
         seen = self._keep(watched, Quantity.ACTIVATION)
@@ -305,123 +299,6 @@ class Recorder:
         if self._scale is None:
             return gradient
         return keras.ops.cast(gradient, "float32") / keras.ops.cast(self._scale, "float32")
-
-    @contextmanager
-    def _activation_hooks(self) -> Iterator[None]:
-        originals = {
-            key: layer.__dict__["activation"]
-            for key, layer in self._layers.items()
-            if callable(layer.__dict__.get("activation"))
-            and not isinstance(layer, keras.layers.Activation)
-        }
-        try:
-            for key, function in originals.items():
-                # Past Keras' attribute tracking, which would note a change of the layer.
-                self._layers[key].__dict__["activation"] = _stand_in(self._layers[key], function)
-            yield
-        finally:
-            for key, function in originals.items():
-                self._layers[key].__dict__["activation"] = function
-
-
-def _stand_in(layer: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    def activation(*args: Any, **kwargs: Any) -> Any:
-        recorder = _active()
-        if recorder is None:
-            return function(*args, **kwargs)
-        return recorder.activate(layer, function, args, kwargs)
-
-    return activation
-
-
-def _active() -> Recorder | None:
-    return getattr(_state, "recorder", None)
-
-
-@contextmanager
-def _recording(recorder: Recorder | None) -> Iterator[None]:
-    before = _active()
-    _state.recorder = recorder
-    try:
-        yield
-    finally:
-        _state.recorder = before
-
-
-@contextmanager
-def _class_hooks() -> Iterator[None]:
-    with ExitStack() as stack:
-        stack.enter_context(_replaced(keras.layers.Layer, "__call__", _hooked_call))
-        for optimizer in _optimizer_classes():
-            if "apply" in vars(optimizer):
-                stack.enter_context(_replaced(optimizer, "apply", _hooked_apply))
-            if "scale_loss" in vars(optimizer):
-                stack.enter_context(_replaced(optimizer, "scale_loss", _hooked_scale_loss))
-        yield
-
-
-def _hooked_call(original: Callable[..., Any]) -> Callable[..., Any]:
-    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-        recorder = _active()
-        if recorder is None:
-            return original(self, *args, **kwargs)
-        return recorder.call(self, original, args, kwargs)
-
-    return __call__
-
-
-def _hooked_apply(original: Callable[..., Any]) -> Callable[..., Any]:
-    def apply(self: Any, grads: Any, trainable_variables: Any = None) -> Any:
-        recorder = _active()
-        if recorder is None:
-            return original(self, grads, trainable_variables)
-        return recorder.apply(self, grads, trainable_variables)
-
-    return apply
-
-
-def _hooked_scale_loss(original: Callable[..., Any]) -> Callable[..., Any]:
-    def scale_loss(self: Any, loss: Any) -> Any:
-        recorder = _active()
-        if recorder is None:
-            return original(self, loss)
-        return recorder.scale_loss(self, original, loss)
-
-    return scale_loss
-
-
-@contextmanager
-def _replaced(owner: type, name: str, hook: Callable[..., Any]) -> Iterator[None]:
-    original = vars(owner)[name]
-    setattr(owner, name, hook(original))
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
-
-
-def _optimizer_classes() -> Iterator[type]:
-    """Every optimizer class, from the base that Keras keeps private down to the user's own."""
-    roots = [c for c in keras.optimizers.Optimizer.__mro__ if "scale_loss" in vars(c)]
-    pending, seen = list(roots), set()
-    while pending:
-        found = pending.pop()
-        if found not in seen:
-            seen.add(found)
-            pending.extend(found.__subclasses__())
-            yield found
-
-
-@contextmanager
-def _kept_loss_ids(layers: Iterable[Any]) -> Iterator[None]:
-    """Collecting losses in a stateless scope leaves marks on the layers; take them away again."""
-    kept = [(layer, set(layer._loss_ids)) for layer in layers if hasattr(layer, "_loss_ids")]
-    try:
-        yield
-    finally:
-        for layer, ids in kept:
-            layer._loss_ids.clear()
-            layer._loss_ids.update(ids)
 
 
 def _is_activation_layer(layer: Any) -> bool:

@@ -246,7 +246,71 @@ def subclassed():
     return case
 
 
+def unchanged():
+    """Layers that hand on what they received have their own entries all the same."""
+    first = layers.Dense(4, activation="tanh", name="first")
+    names = ["linear", "drop", "flat", "identity"]
+    handing_on = [
+        layers.Activation("linear", name="linear"),
+        layers.Dropout(0.0, name="drop"),
+        layers.Flatten(name="flat"),
+        layers.Identity(name="identity"),
+    ]
+    last = layers.Dense(2, name="last")
+    model = keras.Sequential([keras.Input((5,)), first, *handing_on, last])
+
+    def forward(put, x):
+        x = _dense(put, first, x, "first")
+        for name in names:
+            x = put("activation", name, ops.copy(x))
+        return _dense(put, last, x, "last")
+
+    return Case(model, forward, _normal(5), _normal(2, seed=1))
+
+
+def normalized():
+    """The step divides a kernel by its spectral norm before the kernel is used."""
+    dense = layers.Dense(4, activation="tanh", name="dense")
+    last = layers.Dense(2, name="last")
+    wrapper = layers.SpectralNormalization(dense, name="norm")
+    model = keras.Sequential([keras.Input((5,)), wrapper, last])
+
+    def forward(put, x):
+        divided = wrapper.normalized_weights()[1]
+        kernel = dense.kernel + ops.stop_gradient(divided - dense.kernel)
+        z = put("preactivation", "norm/dense", ops.matmul(x, kernel) + dense.bias)
+        return _dense(put, last, put("activation", "norm/dense", ops.tanh(z)), "last")
+
+    return Case(model, forward, _normal(5), _normal(2, seed=1))
+
+
+class Scaled(keras.Model):
+    """Holds a weight itself."""
+
+    def __init__(self):
+        super().__init__(name="scaled")
+        self.dense = layers.Dense(2, name="dense")
+        self.gain = self.add_weight(shape=(2,), initializer="ones", name="gain")
+
+    def call(self, x):
+        return self.dense(x) * self.gain
+
+
+def scaled():
+    model = Scaled()
+
+    def forward(put, x):
+        return put("activation", "scaled", _dense(put, model.dense, x, "dense") * model.gain)
+
+    case = Case(model, forward, _normal(3), _normal(2, seed=1))
+    model(case.x)
+    return case
+
+
 CASES = [
+    unchanged,
+    normalized,
+    scaled,
     mlp,
     cnn,
     noisy,

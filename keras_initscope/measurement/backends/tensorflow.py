@@ -74,6 +74,27 @@ def watch(tensor: Any, record: Callable[[Any], None]) -> Any:
     return tap(tensor)
 
 
+@contextmanager
+def sources() -> Iterator[None]:
+    """Let gradients be taken by variables that have been assigned in a stateless scope.
+
+    Keras differentiates by `variable.handle`. What such a variable holds is a tensor, which has no
+    handle and stands for itself.
+    """
+    owner = next(kind for kind in keras.Variable.__mro__ if "handle" in vars(kind))
+    original = vars(owner)["handle"]
+
+    def handle(variable: Any) -> Any:
+        value = variable.value
+        return getattr(value, "handle", value)
+
+    owner.handle = property(handle)
+    try:
+        yield
+    finally:
+        owner.handle = original
+
+
 def with_slope(function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
     """Call an elementwise function and differentiate it.
 
