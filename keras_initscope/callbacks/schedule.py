@@ -5,20 +5,22 @@ Owns the clockwork alone; the callback asks it before each step and tells it wha
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 _GUESS = 3.0  # a look before any was timed is taken to cost this many training steps
 
 
-class Schedule:
+class Schedule(ABC):
     """Decides at which training steps to look; step 0 and the last one are looked at anyway."""
 
+    @abstractmethod
     def due(self, step: int, length: int, *, new_epoch: bool) -> bool:
         """Whether to look before the training steps `step` .. `step + length - 1`."""
-        raise NotImplementedError
 
-    def spent(self, looking: float) -> None:
-        """Note the seconds that a look took."""
+    def spent(self, looking: float) -> None:  # noqa: B027
+        """Note the seconds that a look took; most need not know."""
 
-    def trained(self, seconds: float) -> None:
+    def trained(self, seconds: float) -> None:  # noqa: B027
         """Note the seconds since the last call that went into anything but looking."""
 
 

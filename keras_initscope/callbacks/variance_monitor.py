@@ -221,6 +221,11 @@ def _writable(log_dir: str | Path) -> str:
             "Argument `log_dir` must be a path. Received: "
             f"log_dir={log_dir!r} (of type {type(log_dir).__name__})"
         )
+    if "://" in str(log_dir):
+        raise ValueError(
+            "Argument `log_dir` must be a directory of this machine; copy it to remote storage "
+            f"afterwards. Received: log_dir={str(log_dir)!r}"
+        )
     path = Path(log_dir).absolute()
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     if not there.is_dir():

@@ -49,7 +49,8 @@ class Watch:
         self._epochs, self._epoch_steps = planned
         self._backend = backends.current()
         self._history = getattr(model, "history", None)
-        self.step = start
+        self.step = self._start = start
+        self._counted = steps_taken(model)
         self._epoch, self._batch = -1, 0
         self._looked_at, self._looked_last = -1, False
         self._last_batch: Any = None
@@ -75,9 +76,13 @@ class Watch:
         self._epoch, self._batch = epoch, 0
 
     def _settle(self) -> None:
-        """Take back the steps by which an epoch's last execution was shorter than the others."""
+        """Take back the steps by which an epoch's last execution was shorter than the others.
+
+        Where the data are endless it was as long as they were, which the optimizer may tell.
+        """
         if self._epoch_steps and self._batch > self._epoch_steps:
-            self.step -= self._batch - self._epoch_steps
+            if steps_taken(self.model) - self._counted != self.step - self._start:
+                self.step -= self._batch - self._epoch_steps
             self._batch = self._epoch_steps
 
     def __call__(self, iterator: Any) -> Any:

@@ -126,7 +126,7 @@ class Meter:
     def _look_at(self, batch: Any) -> _Look:
         if not self._weights_only:
             try:
-                return self._run(self._step, batch)
+                self._step.prepare(batch)
             except self._backend.SideEffectError as error:
                 self._give_up(
                     f"measuring runs the training step once more, and that would change {error} "
@@ -134,10 +134,15 @@ class Meter:
                 )
             except Exception as error:  # whatever the user's step raises is no reason to stop
                 self._give_up(f"its training step cannot be traced: {_first_line(error)}")
+        if not self._weights_only:
+            try:
+                return self._run(self._step, batch)
+            except Exception as error:  # no memory, or nothing that XLA can compile
+                self._give_up(f"running the step once more failed: {_first_line(error)}")
+        self._weights.prepare()
         return self._run(self._weights)
 
     def _run(self, compiled: Any, *args: Any) -> _Look:
-        compiled.prepare(*args)
         if self._seeded:  # Keras' global generator came to life in the look, not in the step
             random.randint(1, int(1e9))  # so draw what it drew for its seed
             self._seeded = False

@@ -102,7 +102,8 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
         log_dir: The directory.
 
     Returns:
-        The model as the last fit described it, `None` if none did, and all snapshots.
+        The model as the last fit described it, `None` if none did, and the snapshots. A fit takes
+        the place of what earlier ones wrote from its first step on, as in TensorBoard.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -119,7 +120,8 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
     assert (model.name, snapshots) == ("mlp", [])
     ```
     """
-    model, snapshots = None, []
+    model, is_new_fit = None, False
+    snapshots: list[Snapshot] = []
     lines = (Path(log_dir) / NAME).read_bytes().split(b"\n")
     for number, line in enumerate(lines):
         try:
@@ -129,9 +131,13 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
                 break
             raise ValueError(f"Line {number + 1} of {NAME} in {log_dir!r} is no JSON.") from error
         if "model" in content:
-            model = _model_from_json(content["model"])
+            model, is_new_fit = _model_from_json(content["model"]), True
         elif "step" in content:
-            snapshots.append(_snapshot_from_json(content))
+            snapshot = _snapshot_from_json(content)
+            if is_new_fit:
+                snapshots = [kept for kept in snapshots if kept.step < snapshot.step]
+            snapshots.append(snapshot)
+            is_new_fit = False
     return model, snapshots
 
 

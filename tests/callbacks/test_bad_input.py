@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from keras_initscope import VarianceMonitor
 from keras_initscope.callbacks import variance_monitor
+from keras_initscope.measurement.backends import tensorflow as backend
 from keras_initscope.measurement.meter import Meter
 from keras_initscope.writers import JSONLinesWriter, TensorBoardWriter, read_jsonlines
 
@@ -99,6 +100,11 @@ def test_a_directory_that_may_not_be_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(PermissionError, match="log_dir"):
         VarianceMonitor(tmp_path / "new")
+
+
+def test_a_directory_elsewhere():
+    with pytest.raises(ValueError, match=r"directory of this machine.*gs://bucket/logs"):
+        VarianceMonitor("gs://bucket/logs")
 
 
 def test_no_directory_at_all():
@@ -373,7 +379,6 @@ EFFECTS = {
     "table": lambda: compiled(kind=Table),
     "raw_noise": lambda: compiled(RawNoise(), layers.Dense(3, name="a")),
     "py_function": lambda: compiled(Python(), layers.Dense(3, name="a")),
-    "spectral": lambda: compiled(layers.SpectralNormalization(layers.Dense(3, name="a"))),
 }
 
 
@@ -428,6 +433,24 @@ def test_a_step_that_cannot_be_traced(tmp_path):
     assert len(warned(recorded)) == 1
     assert_same_training(watched, plain)
     assert monitor.history[0].profile("kernel", "variance")
+
+
+def test_a_look_that_needs_too_much_memory(tmp_path, monkeypatch):
+    def exhausted(self, *args):
+        if args:  # the step, not the weights
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+        return whole(self, *args)
+
+    whole = backend.Compiled.__call__
+    monkeypatch.setattr(backend.Compiled, "__call__", exhausted)
+    monitor = VarianceMonitor(tmp_path, 1, quantities=["kernel", "activation"])
+    with pytest.warns(UserWarning, match=r"once more failed: ResourceExhausted.*OOM") as recorded:
+        watched = fit(compiled(), monitor)
+    assert len(warned(recorded)) == 1
+    assert_same_training(watched, plain_training())
+    assert [set(entry.profile("kernel", "mean")) for entry in monitor.history] == [
+        {"a", "dense"}
+    ] * 4
 
 
 @pytest.mark.filterwarnings("ignore:.*looks like it has unbuilt state")  # Keras' own

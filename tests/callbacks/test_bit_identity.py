@@ -57,6 +57,17 @@ def cnn():
     return model, _data(4, 4, 1)
 
 
+def spectral():
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            layers.SpectralNormalization(layers.Dense(4, activation="tanh")),
+            layers.Dense(2),
+        ]
+    )
+    return model, _data(5)
+
+
 def lstm():
     model = keras.Sequential(
         [
@@ -123,7 +134,7 @@ def custom():
     return Custom(parts), _data(5)
 
 
-MODELS = [mlp, cnn, lstm, subclassed, custom]
+MODELS = [mlp, cnn, spectral, lstm, subclassed, custom]
 
 
 class Batches(keras.utils.PyDataset):

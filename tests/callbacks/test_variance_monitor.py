@@ -86,6 +86,17 @@ def test_several_steps_in_one_execution(update_freq, expected, tmp_path):
     assert [s.info.updates for s in kernel_updates.history] == [2, 1]
 
 
+def test_executions_that_run_past_the_epoch(tmp_path):
+    """Keras takes whole executions from endless data, here four steps an epoch for three."""
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).repeat().batch(BATCH)
+    model, monitor = compiled(steps_per_execution=2), weights_only(tmp_path, 100)
+    model.fit(data, epochs=2, steps_per_epoch=3, verbose=0, shuffle=False, callbacks=[monitor])
+    assert int(model.optimizer.iterations) == 8
+    assert steps(monitor) == [0, 6]
+    fit(model, monitor, epochs=1)
+    assert steps(monitor) == [8, 10]
+
+
 class StopAt(keras.callbacks.Callback):
     """Ends training after a batch."""
 

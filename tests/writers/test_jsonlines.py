@@ -123,6 +123,14 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
         read_jsonlines(tmp_path)
 
 
+def test_a_fit_that_starts_over_takes_the_place_of_what_was_there(tmp_path):
+    write(tmp_path, *map(snapshot, (0, 10, 20)))
+    write(tmp_path, *map(snapshot, (20, 30)))  # goes on
+    assert [entry.step for entry in read_jsonlines(str(tmp_path))[1]] == [0, 10, 20, 30]
+    write(tmp_path, *map(snapshot, (0, 5)))  # starts over
+    assert [entry.step for entry in read_jsonlines(str(tmp_path))[1]] == [0, 5]
+
+
 def test_nothing_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_jsonlines(tmp_path)
