@@ -5,31 +5,28 @@ Owns its arguments and where snapshots go. When a fault of its own stops it, tra
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterable, Mapping
-from numbers import Real
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
 
 from keras_initscope import graph
+from keras_initscope.callbacks import arguments
+from keras_initscope.callbacks.outputs import Outputs
 from keras_initscope.callbacks.schedule import Budget, EveryEpoch, EverySteps, Schedule
-from keras_initscope.callbacks.watch import Watch, announce, steps_taken, stood_aside
+from keras_initscope.callbacks.watch import Audience, Watch, announce, steps_taken, stood_aside
 from keras_initscope.graph import LayerNode
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter
 from keras_initscope.measurement.network import summarize
+from keras_initscope.prediction.matching import matched
+from keras_initscope.prediction.signal import predict_signal
 from keras_initscope.records import ModelInfo, Quantity, Snapshot
-from keras_initscope.writers import JSONLinesWriter, TensorBoardWriter
 
-
-class _Writer(Protocol):
-    def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None: ...
-
-    def close(self) -> None: ...
+_PREDICTED = frozenset({Quantity.ACTIVATION, Quantity.ACTIVATION_GRADIENT})
 
 
 class VarianceMonitor(keras.callbacks.Callback):
@@ -46,18 +43,23 @@ class VarianceMonitor(keras.callbacks.Callback):
 
     Args:
         log_dir: Directory to write to. `<log_dir>/train` gets the TensorBoard records,
-            `<log_dir>/snapshots.jsonl` the same numbers as text.
+            `<log_dir>/depth` variance over depth as theory predicts it and as it is measured, one
+            run a curve, `<log_dir>/snapshots.jsonl` all numbers as text.
         update_freq: `"auto"` looks as often as `max_overhead` allows, `"epoch"` at the first step
             of each epoch, an integer `n` at every `n`-th training step.
         quantities: `"all"`, or the names of the `Quantity` members to record, such as
             `["activation", "kernel_gradient"]`.
         layers: Which layers, all by default: a regular expression searched for in the layer's
             path, such as `"block2/.*dense"`, or a function of the Keras layer that returns a bool.
+        outputs: `"all"`, or some of `"tensorboard"` (histograms and scalars), `"depth"` (the
+            depth profiles) and `"snapshots"` (the lines of text).
         max_overhead: With `update_freq="auto"`, seconds of looking for each second of training,
             beside the first and the last look and the tracing.
 
     Attributes:
         history: The snapshots of the last `fit`, a list of `keras_initscope.records.Snapshot`.
+        prediction: What theory predicts for the first of them, of the same type, gradients in
+            the size that was measured at the outputs; `None` where nothing was predicted.
 
     Raises:
         ValueError: If an argument makes no sense.
@@ -88,27 +90,29 @@ class VarianceMonitor(keras.callbacks.Callback):
         update_freq: str | int = "auto",
         quantities: str | Iterable[str] = "all",
         layers: str | Callable[[Any], bool] | None = None,
+        outputs: str | Iterable[str] = "all",
         max_overhead: float = 0.01,
     ) -> None:
         super().__init__()
         backends.current()
-        self._log_dir = _writable(log_dir)
-        self._update_freq = _checked_frequency(update_freq)
-        self._quantities = _checked_quantities(quantities)
-        self._is_chosen = _checked_layers(layers)
+        self._log_dir = arguments.writable(log_dir)
+        self._update_freq = arguments.checked_frequency(update_freq)
+        self._quantities = arguments.checked_quantities(quantities)
+        self._is_chosen = arguments.checked_layers(layers)
         self._pattern = layers
-        self._max_overhead = _checked_overhead(max_overhead)
+        self._chosen_outputs = arguments.checked_outputs(outputs)
+        self._max_overhead = arguments.checked_overhead(max_overhead)
         self.history: list[Snapshot] = []
+        self.prediction: Snapshot | None = None
         self._meter: Meter | None = None
         self._watch: Watch | None = None
-        self._writers: list[_Writer] | None = None
-        self._is_told = False
+        self._outputs: Outputs | None = None
         self._reached: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Stand before the training function."""
         self._release()
-        self.history, self._is_told = [], False
+        self.history, self.prediction = [], None
         try:
             self._begin()
         except Exception as error:  # a fault of the monitor must not end the fit
@@ -136,7 +140,9 @@ class VarianceMonitor(keras.callbacks.Callback):
         steps = self.params.get("steps")
         planned = (int(self.params.get("epochs", 1)), steps and int(steps))
         start = max(steps_taken(self.model), self._reached.get(self.model, 0))
-        self._watch = Watch(self.model, self._meter, self._schedule(), self._emit, planned, start)
+        self._outputs = Outputs(self._log_dir, self._chosen_outputs, self._model_info)
+        audience = Audience(self._foresee, self._take)
+        self._watch = Watch(self.model, self._meter, self._schedule(), audience, planned, start)
 
     def _chosen_nodes(self) -> list[LayerNode]:
         nodes = graph.layers(self.model)
@@ -155,142 +161,39 @@ class VarianceMonitor(keras.callbacks.Callback):
             return EveryEpoch()
         return EverySteps(int(self._update_freq))
 
-    def _emit(self, snapshot: Snapshot, overhead: float) -> None:
+    def _foresee(self, batch: Any) -> None:
+        """Predict what the first look will see, while the weights are what they are in it."""
+        started = time.perf_counter()
+        if not (self._quantities & _PREDICTED and self.model.built):
+            return
+        try:
+            inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+            self.prediction = predict_signal(self.model, inputs)
+        except Exception as error:  # it is but a curve beside the measured one
+            announce(
+                f"VarianceMonitor draws no prediction for model {self.model.name!r}. Reason: "
+                f"{type(error).__name__}: {error}"
+            )
+        assert self._meter is not None, "a watch has a meter"
+        self._meter.setup_seconds += time.perf_counter() - started
+
+    def _take(self, snapshot: Snapshot, overhead: float) -> None:
+        assert self._outputs is not None, "snapshots come from a watch"
+        if not self.history and self.prediction is not None:
+            self.prediction = matched(self.prediction, snapshot)
+            self._outputs.write(self.prediction, {})
         self.history.append(snapshot)
-        scalars = {**summarize(snapshot), "monitor_overhead": overhead}
-        for writer in self._opened():
-            try:
-                writer.write(snapshot, scalars)
-            except Exception as error:  # a full disk, a directory taken away: others may go on
-                self._drop(writer, error)
-
-    def _opened(self) -> list[_Writer]:
-        if self._writers is None:
-            self._writers = []
-            for open_writer in (self._open_tensorboard, self._open_json_lines):
-                try:
-                    self._writers.append(open_writer())
-                except Exception as error:  # the snapshots are still in `history`
-                    self._say_not_written(error)
-        return list(self._writers)
-
-    def _open_tensorboard(self) -> _Writer:
-        return TensorBoardWriter(self._log_dir)
-
-    def _open_json_lines(self) -> _Writer:
-        return JSONLinesWriter(self._log_dir, self._model_info())
+        self._outputs.write(snapshot, {**summarize(snapshot), "monitor_overhead": overhead})
 
     def _model_info(self) -> ModelInfo:
         assert self._meter is not None, "snapshots come from a meter"
         steps, epochs = self.params.get("steps"), self.params.get("epochs")
         return self._meter.info(steps * epochs if steps and epochs else None)
 
-    def _drop(self, writer: _Writer, error: Exception) -> None:
-        assert self._writers is not None
-        self._writers.remove(writer)
-        self._say_not_written(error)
-        self._close(writer)
-
-    def _say_not_written(self, error: Exception) -> None:
-        if not self._is_told:
-            announce(
-                f"VarianceMonitor cannot write all to {self._log_dir!r}; the snapshots of this fit "
-                f"are in `history` all the same. Reason: {type(error).__name__}: {error}"
-            )
-        self._is_told = True
-
     def _release(self) -> None:
         if self._watch is not None:
             self._watch.leave()
             self._reached[self._watch.model] = self._watch.step
-        for writer in self._writers or []:
-            self._close(writer)
-        self._watch = self._meter = self._writers = None
-
-    def _close(self, writer: _Writer) -> None:
-        try:
-            writer.close()
-        except Exception as error:  # what could not be flushed is lost, training is not
-            self._say_not_written(error)
-
-
-def _writable(log_dir: str | Path) -> str:
-    """The directory as a string; raises while it is still early where it can never be written."""
-    if not isinstance(log_dir, str | os.PathLike):
-        raise TypeError(
-            "Argument `log_dir` must be a path. Received: "
-            f"log_dir={log_dir!r} (of type {type(log_dir).__name__})"
-        )
-    if "://" in str(log_dir):
-        raise ValueError(
-            "Argument `log_dir` must be a directory of this machine; copy it to remote storage "
-            f"afterwards. Received: log_dir={str(log_dir)!r}"
-        )
-    path = Path(log_dir).absolute()
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(
-            f"Argument `log_dir` must be a directory or the name of a new one. Received: "
-            f"log_dir={str(log_dir)!r}, but {str(there)!r} is a file."
-        )
-    if not os.access(there, os.W_OK):
-        raise PermissionError(
-            f"Argument `log_dir` must be writable. Received: log_dir={str(log_dir)!r}, but "
-            f"nothing may be written in {str(there)!r}."
-        )
-    return str(log_dir)
-
-
-def _checked_frequency(update_freq: str | int) -> str | int:
-    if update_freq in ("auto", "epoch"):
-        return update_freq
-    if isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0:
-        return update_freq
-    raise ValueError(
-        'Argument `update_freq` must be "auto", "epoch" or a positive number of training steps. '
-        f"Received: update_freq={update_freq!r}"
-    )
-
-
-def _checked_quantities(quantities: str | Iterable[str]) -> frozenset[Quantity]:
-    names = [str(quantity) for quantity in Quantity]
-    if quantities == "all":
-        return frozenset(Quantity)
-    chosen = [quantities] if isinstance(quantities, str) else list(quantities)
-    unknown = [name for name in chosen if name not in names]
-    if unknown or not chosen:
-        raise ValueError(
-            f'Argument `quantities` must be "all" or some of {names}. Received: '
-            f"quantities={quantities!r}"
-        )
-    return frozenset(Quantity(name) for name in chosen)
-
-
-def _checked_layers(
-    layers: str | Callable[[Any], bool] | None,
-) -> Callable[[LayerNode], bool]:
-    if layers is None:
-        return lambda node: True
-    if callable(layers):
-        return lambda node: bool(layers(node.layer))
-    if isinstance(layers, str):
-        try:
-            pattern = re.compile(layers)
-        except re.error as error:
-            raise ValueError(
-                f"Argument `layers` is no regular expression: {error}. Received: layers={layers!r}"
-            ) from error
-        return lambda node: pattern.search(node.path) is not None
-    raise ValueError(
-        "Argument `layers` must be a regular expression, a function of a layer or None. Received: "
-        f"layers={layers!r} (of type {type(layers).__name__})"
-    )
-
-
-def _checked_overhead(max_overhead: float) -> float:
-    if not (isinstance(max_overhead, Real) and 0.0 < max_overhead < float("inf")):
-        raise ValueError(
-            "Argument `max_overhead` must be a positive share of the training time, such as 0.01. "
-            f"Received: max_overhead={max_overhead!r}"
-        )
-    return float(max_overhead)
+        if self._outputs is not None:
+            self._outputs.close()
+        self._watch = self._meter = self._outputs = None

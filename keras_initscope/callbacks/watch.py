@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
@@ -20,6 +21,19 @@ from keras_initscope.measurement.meter import Meter
 from keras_initscope.records import Snapshot
 
 
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a watch tells.
+
+    Args:
+        foresee: Called with the batch when the first look is about to be taken.
+        take: Called with each snapshot and the seconds of looking for each second of training.
+    """
+
+    foresee: Callable[[Any], None]
+    take: Callable[[Snapshot, float], None]
+
+
 class Watch:
     """Takes the place of `model.train_function`.
 
@@ -27,7 +41,7 @@ class Watch:
         model: The model being fitted.
         meter: Measures it.
         schedule: Says when.
-        emit: Called with each snapshot and the share of time spent on looking so far.
+        audience: Told of the first look to come and of each snapshot.
         planned: Epochs, and steps an epoch or `None`, of this fit.
         start: Training steps taken before this fit.
 
@@ -41,11 +55,11 @@ class Watch:
         model: Any,
         meter: Meter,
         schedule: Schedule,
-        emit: Callable[[Snapshot, float], None],
+        audience: Audience,
         planned: tuple[int, int | None],
         start: int,
     ) -> None:
-        self.model, self._meter, self._schedule, self._emit = model, meter, schedule, emit
+        self.model, self._meter, self._schedule, self._audience = model, meter, schedule, audience
         self._epochs, self._epoch_steps = planned
         self._backend = backends.current()
         self._history = getattr(model, "history", None)
@@ -135,6 +149,8 @@ class Watch:
         counts = self._looked_at >= 0 and not self._is_last(length)
         looked = False
         with self._harmless(), self._timed(counts):
+            if batches and self._looked_at < 0:
+                self._audience.foresee(batches[0])
             self._meter.before(batches[0] if batches else None)
             looked = True
         outputs = self._trained(self._again(batches, iterator) if batches else iterator)
@@ -172,7 +188,7 @@ class Watch:
     def _report(self, snapshot: Snapshot) -> None:
         self._looked_at, self._looked_last = snapshot.step, True
         training = max(self._seconds["training"], 1e-9)
-        self._emit(snapshot, self._seconds["looking"] / training)
+        self._audience.take(snapshot, self._seconds["looking"] / training)
 
     def _account(self, kind: str) -> float:
         now = time.perf_counter()

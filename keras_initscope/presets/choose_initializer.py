@@ -95,6 +95,8 @@ _EXPECTS = [
     _claim("sigmoid", "glorot", "gradient_first", Interval(high=1e-15), "1/16 a layer"),
     _log2_gain("glorot"),
 ]
+#: Without depth profiles: of more than 40 runs TensorBoard shows none until some are chosen.
+_OUTPUTS = ("tensorboard", "snapshots")
 
 
 @preset("choose-initializer", quick={"epochs": 3, "record_all": False}, expects=_EXPECTS)
@@ -109,7 +111,9 @@ def choose_initializer(
     for activation, initializer in product(ACTIVATIONS, INITIALIZERS):
         model = _network(activation, INITIALIZERS[initializer], depth, width, run.seed)
         log_dir = run.log_dir / f"{activation}-{initializer}"
-        monitor = VarianceMonitor(log_dir, update_freq="epoch", quantities=quantities)
+        monitor = VarianceMonitor(
+            log_dir, update_freq="epoch", quantities=quantities, outputs=_OUTPUTS
+        )
         accuracy = _train(model, data, epochs, monitor)
         look = looks[activation][initializer] = _variances(monitor)
         rows.append(_row(activation, initializer, accuracy, look))

@@ -3,7 +3,8 @@
 Owns formats. Computes no statistic.
 """
 
+from keras_initscope.writers.depth import DepthWriter
 from keras_initscope.writers.jsonlines import JSONLinesWriter, read_jsonlines
 from keras_initscope.writers.tensorboard import TensorBoardWriter
 
-__all__ = ["JSONLinesWriter", "TensorBoardWriter", "read_jsonlines"]
+__all__ = ["DepthWriter", "JSONLinesWriter", "TensorBoardWriter", "read_jsonlines"]

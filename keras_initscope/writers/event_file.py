@@ -34,7 +34,9 @@ class EventFile:
         self.directory = directory
         os.makedirs(directory, exist_ok=True)
         now = time.time()
-        name = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.{next(_files)}"
+        # TensorBoard reads files in the order of their names, also those of the same second.
+        mine = f"{socket.gethostname()}.{os.getpid()}.{next(_files):06d}"
+        name = f"events.out.tfevents.{int(now)}.{mine}"
         self._file = open(os.path.join(directory, name), "xb")  # noqa: SIM115
         self.add(Event(wall_time=now, file_version="brain.Event:2"))
 

@@ -8,21 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-from tensorboard.compat.proto.tensor_pb2 import TensorProto
-from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT
-from tensorboard.plugins.histogram.metadata import create_summary_metadata as histogram_metadata
-from tensorboard.plugins.scalar.metadata import create_summary_metadata as scalar_metadata
 
 from keras_initscope.buckets import linear_bins, log_bins
 from keras_initscope.records import Snapshot, Tap, TensorStats
-from keras_initscope.writers.event_file import EventFile
+from keras_initscope.writers.summaries import SummaryFile
 
 _UNSAFE = re.compile(r"[^-/\w.]")
 
@@ -35,40 +28,23 @@ class TensorBoardWriter:
     """
 
     def __init__(self, log_dir: str) -> None:
-        self._events = EventFile(os.path.join(log_dir, "train"))
-        self._described: set[str] = set()
+        self._file = SummaryFile(os.path.join(log_dir, "train"))
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
         """Write one snapshot and the network's scalars as one record, and flush."""
-        if not os.path.isdir(self._events.directory):
+        if not os.path.isdir(self._file.directory):
             # An open file takes records also after its directory has gone.
-            raise FileNotFoundError(f"{self._events.directory!r} has been taken away.")
-        values = [
-            self._value(tag, bins, histogram_metadata)
-            for stats in snapshot.stats
-            for tag, bins in _histograms(stats)
-        ]
-        values += [
-            self._value(f"signal/{name}", np.float32(number), scalar_metadata)
-            for name, number in scalars.items()
-        ]
-        event = Event(
-            wall_time=snapshot.info.time, step=snapshot.step, summary=Summary(value=values)
+            raise FileNotFoundError(f"{self._file.directory!r} has been taken away.")
+        self._file.add(
+            snapshot.step,
+            snapshot.info.time,
+            histograms=(pair for stats in snapshot.stats for pair in _histograms(stats)),
+            scalars=((f"signal/{name}", number) for name, number in scalars.items()),
         )
-        self._events.add(event)
 
     def close(self) -> None:
         """Close the file."""
-        self._events.close()
-
-    def _value(
-        self, tag: str, data: Any, metadata: Callable[[str, str], SummaryMetadata]
-    ) -> Summary.Value:
-        tensor = _tensor(np.asarray(data))
-        if tag in self._described:  # TensorBoard reads a tag's metadata once
-            return Summary.Value(tag=tag, tensor=tensor)
-        self._described.add(tag)
-        return Summary.Value(tag=tag, tensor=tensor, metadata=metadata("", ""))
+        self._file.close()
 
 
 def tag_of(tap: Tap) -> str:
@@ -92,11 +68,3 @@ def _histograms(stats: TensorStats) -> Iterator[tuple[str, NDArray[np.float64]]]
     yield tag, linear_bins(stats.histogram, limits=limits)
     if stats.tap.quantity.is_gradient:
         yield f"log10_abs_{tag}", log_bins(stats.histogram)
-
-
-def _tensor(array: NDArray[Any]) -> TensorProto:
-    proto = TensorProto(dtype=DT_DOUBLE if array.dtype == np.float64 else DT_FLOAT)
-    for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
-    proto.tensor_content = array.tobytes()
-    return proto

@@ -58,7 +58,8 @@ def assert_same_training(left, right):
 
 
 def warned(recorded):
-    return [str(w.message) for w in recorded]
+    """What was said to the user; Keras' and TensorFlow's own deprecations are not."""
+    return [str(w.message) for w in recorded if not issubclass(w.category, DeprecationWarning)]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_bad_data(bad, jit, tmp_path):
     assert first["nonfinite_count"] == 0
     assert last["nonfinite_count"] == 24
     assert np.isnan(monitor.history[-1].info.loss)
-    assert len(read_jsonlines(tmp_path)[1]) == 2
+    assert [s.origin for s in read_jsonlines(tmp_path)[1]] == ["predicted", "measured", "measured"]
 
 
 @pytest.mark.parametrize("name", ["..", "a-1.5", "A_b"])
@@ -216,7 +217,7 @@ def test_names_that_only_eager_training_takes(name, tmp_path):
         watched = fit(seeded(build), monitor)
     assert len(warned(recorded)) == 1
     assert_same_training(watched, plain)
-    assert name in read_jsonlines(tmp_path)[1][0].profile("kernel", "variance")
+    assert name in read_jsonlines(tmp_path)[1][-1].profile("kernel", "variance")
     accumulator = EventAccumulator(str(tmp_path / "train")).Reload()
     tags = [t for t in accumulator.Tags()["tensors"] if t.startswith("kernel/000_")]
     assert len(tags) == 1
@@ -448,9 +449,7 @@ def test_a_look_that_needs_too_much_memory(tmp_path, monkeypatch):
         watched = fit(compiled(), monitor)
     assert len(warned(recorded)) == 1
     assert_same_training(watched, plain_training())
-    assert [set(entry.profile("kernel", "mean")) for entry in monitor.history] == [
-        {"a", "dense"}
-    ] * 4
+    assert [len(entry.profile("kernel", "mean")) for entry in monitor.history] == [2] * 4
 
 
 @pytest.mark.filterwarnings("ignore:.*looks like it has unbuilt state")  # Keras' own

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_initscope import VarianceMonitor
+from keras_initscope import VarianceMonitor, predict_signal
 from keras_initscope.measurement.backends import tensorflow as backend
 from keras_initscope.records import Quantity
 from keras_initscope.writers import read_jsonlines
@@ -235,10 +235,64 @@ def test_layers_are_those_asked_for_at_their_own_depth(chosen, tmp_path):
         assert {(s.tap.layer, s.tap.depth) for s in snapshot.stats} == {("b", 1)}
 
 
+def written(directory):
+    return sorted(
+        str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_dir()
+    )
+
+
+@pytest.mark.parametrize(
+    ("outputs", "directories", "has_lines"),
+    [
+        (
+            "all",
+            ["depth", "depth/step_0", "depth/step_4", "depth/step_8", "depth/theory", "train"],
+            1,
+        ),
+        (["snapshots", "tensorboard"], ["train"], 1),
+        ("depth", ["depth", "depth/step_0", "depth/step_4", "depth/step_8", "depth/theory"], 0),
+        ([], [], 0),
+    ],
+)
+def test_outputs_are_those_asked_for(outputs, directories, has_lines, tmp_path):
+    monitor = VarianceMonitor(tmp_path, 4, quantities=["activation"], outputs=outputs)
+    fit(compiled(), monitor)
+    assert steps(monitor) == [0, 4, 8]
+    assert written(tmp_path) == directories
+    assert (tmp_path / "snapshots.jsonl").exists() == has_lines
+
+
+def test_theory_is_of_the_weights_and_the_batch_before_training(tmp_path):
+    """And its gradients are as large at the outputs as they were measured."""
+    model, monitor = compiled(keras.optimizers.SGD(0.5)), VarianceMonitor(tmp_path, 1)
+    expected = predict_signal(model, X[:BATCH]).profile("activation", "variance")
+    fit(model, monitor, shuffle=False)
+    assert monitor.prediction.origin == "predicted"
+    assert monitor.prediction.profile("activation", "variance") == expected
+    gradients = [
+        snapshot.profile("activation_gradient", "root_mean_square")
+        for snapshot in (monitor.prediction, monitor.history[0])
+    ]
+    assert gradients[0]["b"] == pytest.approx(gradients[1]["b"])
+    assert gradients[0]["a"] != gradients[1]["a"]
+    _, snapshots = read_jsonlines(str(tmp_path))
+    assert [s.origin for s in snapshots] == ["predicted"] + ["measured"] * 9
+
+
+def test_theory_where_there_is_none(tmp_path):
+    """A shape that is known, and yet nothing to predict from: one example has no common part."""
+    monitor = VarianceMonitor(tmp_path, 4)
+    with pytest.warns(UserWarning, match="draws no prediction for model .*two examples"):
+        fit(compiled(), monitor, batch_size=1)
+    assert monitor.prediction is None
+    assert steps(monitor)[0] == 0
+
+
 def test_everything_in_the_history_is_in_both_files(tmp_path):
     monitor = VarianceMonitor(tmp_path, update_freq=2)
     fit(compiled(), monitor, rows=16)
-    model, snapshots = read_jsonlines(tmp_path)
+    model, (predicted, *snapshots) = read_jsonlines(tmp_path)
+    assert [s.tap for s in predicted.stats] == [s.tap for s in monitor.prediction.stats]
     assert [layer.path for layer in model.layers] == ["a", "b"]
     assert [layer.activation for layer in model.layers] == ["tanh", "linear"]
     assert model.planned_steps == 6

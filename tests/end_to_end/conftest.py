@@ -23,6 +23,7 @@ class Run:
 
     log_dir: Path
     history: list
+    prediction: object
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +80,9 @@ def deep_run(digits, tmp_path_factory):
 def _train(model, data, directory, *, batch_size, epochs, freq):
     monitor = initscope.VarianceMonitor(directory / "logs", update_freq=freq)
     model.fit(*data, batch_size=batch_size, epochs=epochs, callbacks=[monitor], verbose=0)
-    return Run(log_dir=directory / "logs", history=list(monitor.history))
+    return Run(
+        log_dir=directory / "logs", history=list(monitor.history), prediction=monitor.prediction
+    )
 
 
 @pytest.fixture(scope="session", params=[False, True], ids=["python reader", "data server"])

@@ -23,12 +23,12 @@ _DIRECTLY = build_opener(ProxyHandler({}))  # loopback is never behind a proxy
 # What each chart on a page has drawn: custom elements nest in shadow roots, hence the walk.
 _CHARTS = """
 const drawn = [], chartElements = arguments[0];
-const shapes = '.histogram path, path.area';  // and no axis
+const shapes = '.histogram path, path.area, .series-view svg path';  // and no axis
 const isDrawn = path => (path.getAttribute('d') || '').length > 20;
 function tagOf(chart) {
   const host = chart.getRootNode().host;
   if (host && host.tag) return host.tag;
-  const card = chart.closest('histogram-card-component');
+  const card = chart.closest('histogram-card-component, scalar-card-component');
   const name = card && card.querySelector('tb-truncated-path');
   return name ? name.textContent.trim() : '';
 }
@@ -52,7 +52,12 @@ function walk(root) {
 walk(document);
 return drawn;
 """
-_CHART_ELEMENTS = ["vz-histogram-timeseries", "vz-distribution-chart", "tb-histogram"]
+_CHART_ELEMENTS = [
+    "vz-histogram-timeseries",
+    "vz-distribution-chart",
+    "tb-histogram",
+    "line-chart",
+]
 
 
 class Server:
@@ -136,6 +141,7 @@ def browse(chromium, chromedriver, profile, *, size=(1400, 900)):
         "--no-sandbox",
         "--disable-gpu",
         "--disable-dev-shm-usage",
+        "--disable-3d-apis",  # without WebGL, line charts are drawn as SVG, which can be read
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",

@@ -57,9 +57,29 @@ def test_what_the_monitor_saw_is_what_is_listed(served, mixed_run, plugin):
 
 
 def test_scalars_of_the_whole_network_are_listed(served):
-    (tags,) = served.tags("scalars").values()
+    tags = served.tags("scalars")["train"]
     assert {"signal/forward_slope", "signal/backward_slope", "signal/monitor_overhead"} <= tags
     assert {tag.split("/")[0] for tag in tags} == {"signal"}
+
+
+def test_depth_profiles_stand_at_the_depths_of_the_layers(served, mixed_run):
+    for run, snapshot in (
+        ("depth/theory", mixed_run.prediction),
+        ("depth/step_0", mixed_run.history[0]),
+    ):
+        for tag, quantity in (
+            ("depth/activation_variance", "activation"),
+            ("depth/gradient_variance", "preactivation_gradient"),
+        ):
+            points = served.get("plugin/scalars/scalars", run=run, tag=tag)
+            found = {step: value for _, step, value in points}
+            expected = {
+                entry.tap.depth: entry.values["variance"]
+                for entry in snapshot.stats
+                if entry.tap.quantity == quantity
+            }
+            assert expected
+            assert {depth: found[depth] for depth in expected} == pytest.approx(expected, rel=1e-6)
 
 
 def test_scalars_stand_at_the_steps_of_the_snapshots(served, mixed_run):

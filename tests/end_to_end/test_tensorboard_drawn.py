@@ -37,6 +37,19 @@ def test_a_deep_network_over_time(browser, served_deep, deep_run, page, picture)
     browser.driver.save_screenshot(str(picture(f"tensorboard_{page}.png")))
 
 
+def test_theory_and_measurement_are_curves_in_one_chart(browser, served_deep, picture):
+    listed = served_deep.tags("scalars")
+    runs = [run for run in listed if run.startswith("depth/")]
+    assert {"depth/theory", "depth/step_0"} <= set(runs)
+    tags = sorted(listed["depth/theory"])
+    assert all(listed[run] == set(tags) for run in runs)
+    lines = 2 * len(runs)  # as it is and smoothed
+    charts = opened(browser, served_deep, "timeseries", "^depth/", tags[:2], lines)
+    for tag in tags[:2]:
+        assert charts[tag]["paths"] == charts[tag]["different"] == charts[tag]["tall"] == lines
+    browser.driver.save_screenshot(str(picture("tensorboard_depth.png")))
+
+
 @pytest.mark.parametrize("quantity", ["bias", "kernel_update", "log10_abs_kernel_gradient"])
 def test_every_kind_of_layer(browser, served, mixed_run, quantity):
     listed = {tag for tag in served.tags("histograms")["train"] if tag.startswith(f"{quantity}/")}

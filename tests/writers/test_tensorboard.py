@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
 from keras_initscope.buckets import linear_bins, log_bins
@@ -38,6 +38,16 @@ def events(accumulator, tag):
         (e.step, e.wall_time, tensor_util.make_ndarray(e.tensor_proto))
         for e in accumulator.Tensors(tag)
     ]
+
+
+def test_a_second_fit_takes_the_place_of_the_first_from_its_first_step_on(tmp_path):
+    for steps in ((0, 5, 10), (10, 15), (3, 4)):
+        writer = TensorBoardWriter(str(tmp_path))
+        for step in steps:
+            writer.write(snapshot(step, stats(Quantity.KERNEL)), {})
+        writer.close()
+    found = [step for step, _, _ in events(read(tmp_path), "kernel/007_block/dense")]
+    assert found == [0, 3, 4]
 
 
 def test_every_tag_is_read_with_its_step_and_time(tmp_path):

@@ -1,0 +1,117 @@
+"""What the monitor's arguments may be.
+
+Owns their checks: each returns what the monitor works with, or raises and says what was received,
+what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from keras_initscope.callbacks.outputs import WRITERS
+from keras_initscope.graph import LayerNode
+from keras_initscope.records import Quantity
+
+
+def writable(log_dir: str | Path) -> str:
+    """The directory as a string; raises while it is still early where it can never be written."""
+    if not isinstance(log_dir, str | os.PathLike):
+        raise TypeError(
+            "Argument `log_dir` must be a path. Received: "
+            f"log_dir={log_dir!r} (of type {type(log_dir).__name__})"
+        )
+    if "://" in str(log_dir):
+        raise ValueError(
+            "Argument `log_dir` must be a directory of this machine; copy it to remote storage "
+            f"afterwards. Received: log_dir={str(log_dir)!r}"
+        )
+    path = Path(log_dir).absolute()
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(
+            f"Argument `log_dir` must be a directory or the name of a new one. Received: "
+            f"log_dir={str(log_dir)!r}, but {str(there)!r} is a file."
+        )
+    if not os.access(there, os.W_OK):
+        raise PermissionError(
+            f"Argument `log_dir` must be writable. Received: log_dir={str(log_dir)!r}, but "
+            f"nothing may be written in {str(there)!r}."
+        )
+    return str(log_dir)
+
+
+def checked_frequency(update_freq: str | int) -> str | int:
+    """`"auto"`, `"epoch"` or a positive number of steps."""
+    if update_freq in ("auto", "epoch"):
+        return update_freq
+    if isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0:
+        return update_freq
+    raise ValueError(
+        'Argument `update_freq` must be "auto", "epoch" or a positive number of training steps. '
+        f"Received: update_freq={update_freq!r}"
+    )
+
+
+def checked_quantities(quantities: str | Iterable[str]) -> frozenset[Quantity]:
+    """The quantities that are named."""
+    names = [str(quantity) for quantity in Quantity]
+    if quantities == "all":
+        return frozenset(Quantity)
+    chosen = [quantities] if isinstance(quantities, str) else list(quantities)
+    unknown = [name for name in chosen if name not in names]
+    if unknown or not chosen:
+        raise ValueError(
+            f'Argument `quantities` must be "all" or some of {names}. Received: '
+            f"quantities={quantities!r}"
+        )
+    return frozenset(Quantity(name) for name in chosen)
+
+
+def checked_outputs(outputs: str | Iterable[str]) -> tuple[str, ...]:
+    """The names of the outputs, in the order in which they are written."""
+    if outputs == "all":
+        return tuple(WRITERS)
+    chosen = [outputs] if isinstance(outputs, str) else list(outputs)
+    if any(name not in WRITERS for name in chosen):
+        raise ValueError(
+            f'Argument `outputs` must be "all" or some of {list(WRITERS)}; none of them keeps the '
+            f"snapshots in `history` alone. Received: outputs={outputs!r}"
+        )
+    return tuple(name for name in WRITERS if name in chosen)
+
+
+def checked_layers(
+    layers: str | Callable[[Any], bool] | None,
+) -> Callable[[LayerNode], bool]:
+    """Whether a node is to be measured."""
+    if layers is None:
+        return lambda node: True
+    if callable(layers):
+        return lambda node: bool(layers(node.layer))
+    if isinstance(layers, str):
+        try:
+            pattern = re.compile(layers)
+        except re.error as error:
+            raise ValueError(
+                f"Argument `layers` is no regular expression: {error}. Received: layers={layers!r}"
+            ) from error
+        return lambda node: pattern.search(node.path) is not None
+    raise ValueError(
+        "Argument `layers` must be a regular expression, a function of a layer or None. Received: "
+        f"layers={layers!r} (of type {type(layers).__name__})"
+    )
+
+
+def checked_overhead(max_overhead: float) -> float:
+    """A positive share."""
+    if not (isinstance(max_overhead, Real) and 0.0 < max_overhead < float("inf")):
+        raise ValueError(
+            "Argument `max_overhead` must be a positive share of the training time, such as 0.01. "
+            f"Received: max_overhead={max_overhead!r}"
+        )
+    return float(max_overhead)
