@@ -27,6 +27,9 @@ _ACTIVATION_LAYERS = (
     keras.layers.ELU,
 )
 
+#: What Keras notes on a tensor: its mask, and the logits by which a crossentropy is computed.
+_MARKS = ("_keras_mask", "_keras_logits")
+
 _state = threading.local()
 _hooking = threading.RLock()
 
@@ -118,8 +121,8 @@ class Recorder:
         self.taps: dict[tuple[int, Quantity, str], Captured] = {}
         self.gradients: dict[int, list[Any]] = {}
 
-    def run(self, step: Callable[[Any], Any], data: Any) -> None:
-        """Run `step(data)`; no variable is assigned and no optimizer applied.
+    def run(self, step: Callable[[Any], Any], data: Any, model: Any = None) -> None:
+        """Run `step(data)` of a model; no variable is assigned and no optimizer applied.
 
         With `missed` set afterwards, the step has read a variable that it made itself, in place of
         whose value there was its initial one. Now it has a value for a second recorder.
@@ -127,16 +130,15 @@ class Recorder:
         self._graph = self._backend.graph()
         scope = ReadOnlyScope()
         try:
-            self._run(scope, step, data)
+            self._run(scope, step, data, model)
         finally:
             self.missed = scope.missed
 
-    def _run(self, scope: ReadOnlyScope, step: Callable[[Any], Any], data: Any) -> None:
+    def _run(self, scope: Any, step: Callable[[Any], Any], data: Any, model: Any) -> None:
         with _hooking, ExitStack() as stack:
             stack.enter_context(_recording(self))
             stack.enter_context(_class_hooks())
             stack.enter_context(self._activation_hooks())
-            model = getattr(step, "__self__", None)
             stack.enter_context(_kept_loss_ids([*self._layers.values(), model]))
             stack.enter_context(scope)
             step(data)
@@ -258,9 +260,9 @@ class Recorder:
                     self._captured(watched, quantity).tensors.append(self._unscaled(cotangent))
 
         watched.tensor = self._backend.watch(tensor, record)
-        mask = getattr(tensor, "_keras_mask", None)
-        if mask is not None:
-            watched.tensor._keras_mask = mask
+        for mark in _MARKS:
+            if hasattr(tensor, mark):
+                setattr(watched.tensor, mark, getattr(tensor, mark))
         self._watched[id(watched.tensor)] = watched
         return watched
 
@@ -322,6 +324,14 @@ class Recorder:
         finally:
             for key, function in originals.items():
                 self._layers[key].__dict__["activation"] = function
+
+
+def hand_over(loss: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
+    """Give the recorder at work what a step without an optimizer has computed."""
+    recorder = _active()
+    if recorder is not None:
+        recorder.loss = loss
+        recorder.apply(None, gradients, variables)
 
 
 def _stand_in(layer: Any, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -40,6 +40,8 @@ _HARMLESS = (
     "While",
     "Placeholder",
 )
+#: How the lines begin that say where in a graph an error happened.
+_WHERE = ("Graph execution error", "Detected at node", "File ", "<stack traces", "[[", "(0)", "(1)")
 #: How many shapes of batches get a graph of their own; the last batch is often a shorter one.
 _EXACT_SHAPES = 3
 _GRID = np.linspace(-12.0, 12.0, 1921, dtype=np.float32)
@@ -72,6 +74,26 @@ def watch(tensor: Any, record: Callable[[Any], None]) -> Any:
         return tf.identity(value), gradient
 
     return tap(tensor)
+
+
+def gradients(
+    function: Callable[[], Any], variables: Sequence[Any], inputs: Sequence[Any]
+) -> tuple[Any, list[Any]]:
+    """Call a function and differentiate what it returns.
+
+    Args:
+        function: Returns a scalar.
+        variables: The Keras variables to differentiate by.
+        inputs: Tensors that are followed as well, so that taps on the way from them hear of it.
+
+    Returns:
+        The scalar, and its derivative by each variable, `None` where it does not depend on it.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        value = function()
+    found = tape.gradient(value, [*inputs, *(variable.value for variable in variables)])
+    return value, found[len(inputs) :]
 
 
 def with_slope(function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
@@ -259,6 +281,19 @@ def _is_seeded(node: Any) -> bool:
 def is_end_of_data(error: BaseException) -> bool:
     """Whether the error only says that an iterator has no more batches."""
     return isinstance(error, StopIteration | tf.errors.OutOfRangeError)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error says that a batch does not suit a model, rather than that it fails."""
+    return isinstance(error, ValueError | LookupError | tf.errors.InvalidArgumentError)
+
+
+def message(error: BaseException) -> str:
+    """The line of an error's text that says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    if isinstance(error, tf.errors.OpError):  # preceded by where in the graph it happened
+        lines = [line for line in lines if not line.startswith(_WHERE)]
+    return next(filter(None, lines), type(error).__name__)
 
 
 def without_optionals(batch: Any) -> Any:
