@@ -4,6 +4,13 @@ Owns formats. Computes no statistic.
 """
 
 from keras_initscope.writers.jsonlines import JSONLinesWriter, read_jsonlines
+from keras_initscope.writers.report import draw_report, write_report
 from keras_initscope.writers.tensorboard import TensorBoardWriter
 
-__all__ = ["JSONLinesWriter", "TensorBoardWriter", "read_jsonlines"]
+__all__ = [
+    "JSONLinesWriter",
+    "TensorBoardWriter",
+    "draw_report",
+    "read_jsonlines",
+    "write_report",
+]
