@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from keras_initscope import initializers, layers, presets
 from keras_initscope.callbacks import VarianceMonitor
+from keras_initscope.inspection import inspect
 from keras_initscope.prediction.gains import criticality, gain
 from keras_initscope.prediction.signal import predict_signal
 
@@ -12,6 +13,7 @@ __all__ = [
     "criticality",
     "gain",
     "initializers",
+    "inspect",
     "layers",
     "predict_signal",
     "presets",

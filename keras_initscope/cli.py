@@ -1,7 +1,7 @@
-"""The command line: `initscope list` and `initscope run NAME`.
+"""The command line: `initscope list`, `initscope run NAME` and `initscope inspect MODEL.keras`.
 
-Owns arguments, printing and exit codes: 0 when all expectations are met, 1 when one failed, 2 when
-a command cannot be carried out. Never computes anything itself.
+Owns arguments, printing and exit codes: 0 when all expectations are met or a model was looked at, 1
+when an expectation failed, 2 when a command cannot be carried out. Never computes anything itself.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_initscope import __version__, presets
+from keras_initscope.inspection import InspectionError, has_loss, inspect, loading
 from keras_initscope.presets import PresetError, Result
+from keras_initscope.presets.digits import digits
+from keras_initscope.writers import write_report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         return int(arguments.command(arguments))
-    except PresetError as error:
+    except (InspectionError, PresetError) as error:
         print(f"initscope: {error}", file=sys.stderr)
         return 2
 
@@ -63,6 +67,23 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", metavar="N", help="seed (default: %(default)s)", type=int, default=0)
     run.add_argument("--quick", action="store_true", help="take the shorter protocol")
     run.set_defaults(command=_run)
+
+    look = commands.add_parser("inspect", help="see what a model does with signal and gradient")
+    look.add_argument("model", metavar="MODEL.keras", help="as model.save writes it")
+    look.add_argument(
+        "--data",
+        metavar="D",
+        required=True,
+        help="digits (those of scikit-learn), or a .npz file with an array x and optionally y",
+    )
+    look.add_argument(
+        "--loss", metavar="L", help='name of a Keras loss such as "mse" (default: the compiled one)'
+    )
+    look.add_argument("--out", metavar="D", help="directory for report.md and depth.png", type=Path)
+    look.add_argument(
+        "--unsafe", action="store_true", help="let the file run Python code (Lambda layers)"
+    )
+    look.set_defaults(command=_inspect)
     return parser
 
 
@@ -84,6 +105,36 @@ def _run(arguments: argparse.Namespace) -> int:
     print("\n".join(f"wrote {path}" for path in result.files))
     print(_conclusion(result))
     return 0 if result.met else 1
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    report = inspect(*_model_and_data(arguments), loss=arguments.loss)
+    print(report)
+    if arguments.out is not None:
+        try:
+            files = write_report(report, arguments.out)
+        except OSError as error:
+            raise InspectionError(
+                f"The report cannot be written to --out {str(arguments.out)!r}: {error}"
+            ) from error
+        print("\n" + "\n".join(f"wrote {path}" for path in files))
+    return 0
+
+
+def _model_and_data(arguments: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """The model, inputs and targets; targets only where there is a loss for them."""
+    loss = arguments.loss
+    arrays = None if arguments.data == "digits" else loading.load_arrays(arguments.data)
+    has_targets = arrays is None or "y" in arrays
+    compiled = has_targets and loss is None
+    model = loading.load_model(arguments.model, unsafe=arguments.unsafe, compiled=compiled)
+    with_loss = has_targets and (loss is not None or has_loss(model))
+    if arrays is not None:
+        return model, loading.inputs_from(model, arrays), arrays["y"] if with_loss else None
+    data = digits(seed=0)
+    x = loading.suited_images(model, data.train_x)
+    labels = data.train_y[: len(x)]
+    return model, x, loading.suited_labels(model, labels, loss) if with_loss else None
 
 
 def _progress() -> Callable[[str], None]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from keras_initscope.preserved import noted, preserved
 from keras_initscope.records import LayerInfo, Quantity
 
 _ADDED = ("bias", "beta")
@@ -87,15 +88,28 @@ def layers(model: Any) -> list[LayerNode]:
 def build(model: Any, batch: Any) -> None:
     """Create the variables of a compiled model that its first training step would create.
 
-    The optimizer is left to that step: only it knows which variables it will train.
+    The optimizer is left to that step: only it knows which variables it will train. Where building
+    fails, nothing has changed.
 
     Args:
         model: A compiled Keras model.
         batch: What its training step receives.
     """
-    if not is_built(model):
+    compiled = _compiled(model)
+    if has_weights(model) and all(part.built for part in compiled):
+        return
+    undo = noted([model, *compiled, *(node.layer for node in layers(model))])
+    try:
         with _left_alone(model.optimizer):
             model._symbolic_build(data_batch=batch)
+    except Exception:
+        undo()
+        raise
+
+
+def _compiled(model: Any) -> list[Any]:
+    found = (getattr(model, name, None) for name in ("_compile_metrics", "_compile_loss"))
+    return [part for part in found if part is not None]
 
 
 @contextmanager
@@ -110,17 +124,15 @@ def _left_alone(optimizer: Any) -> Iterator[None]:
             optimizer.built = False
 
 
-def is_built(model: Any) -> bool:
-    """Whether every variable that training uses exists already, beside the optimizer's."""
-    compiled = (getattr(model, name, None) for name in ("_compile_metrics", "_compile_loss"))
-    parts = (getattr(part, "built", True) for part in compiled if part is not None)
-    return has_weights(model) and all(parts)
-
-
 def has_weights(model: Any) -> bool:
     """Whether the model and all its layers have their variables."""
     parts = [model, *(node.layer for node in layers(model))]
-    return all(getattr(part, "built", True) for part in parts)
+    return all(getattr(part, "built", True) or not _is_called(part) for part in parts)
+
+
+def _is_called(part: Any) -> bool:
+    """Whether a layer does anything itself; a model may only hold others for its own step."""
+    return type(part).call not in (keras.Layer.call, keras.Model.call)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,7 +170,7 @@ def operations(model: Any) -> Operations | None:
 def traced(layer: Any, *args: Any, **kwargs: Any) -> Iterator[Operations]:
     """The operations of any layer, found by calling it with symbolic tensors.
 
-    Nothing of it is left on the layer afterwards.
+    Nothing of it is left on the layer afterwards, nor on those inside.
 
     Args:
         layer: A built Keras layer or model.
@@ -169,14 +181,9 @@ def traced(layer: Any, *args: Any, **kwargs: Any) -> Iterator[Operations]:
         Its operations, good until the context ends.
     """
     parts = [layer, *(node.layer for node in layers(layer))]
-    held = [(part, len(part._inbound_nodes), len(part._outbound_nodes)) for part in parts]
     inputs = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-    try:
+    with preserved(parts):
         yield _of_function(keras.Function(inputs, layer.call(*args, **kwargs)))
-    finally:
-        for part, inbound, outbound in held:
-            del part._inbound_nodes[inbound:]
-            del part._outbound_nodes[outbound:]
 
 
 def _of_function(function: Any) -> Operations:
@@ -187,6 +194,12 @@ def _of_function(function: Any) -> Operations:
         nodes=[node for node in nodes if node.operation and not node.is_input],
         outputs=function._outputs_struct,
     )
+
+
+def optimizers(model: Any) -> list[Any]:
+    """Each optimizer that a model has, its own training step's among them."""
+    held = (value for value in vars(model).values() if isinstance(value, keras.Optimizer))
+    return list({id(optimizer): optimizer for optimizer in held}.values())
 
 
 def own_variables(layer: Any) -> list[Any]:

@@ -18,11 +18,31 @@ def measure(tensors, quantity=Quantity.ACTIVATION, slopes=(), **kwargs):
         )
         return packing.pack([entry], backend)
 
-    compiled = backend.Compiled(look)
-    compiled.prepare(tensors, list(slopes))
-    packed, layout = compiled(tensors, list(slopes))
-    (stats,) = packing.unpack(backend.to_host(packed), layout)
+    (stats,) = _looked(look, tensors, list(slopes))
     return stats
+
+
+def measure_stack(tensors):
+    """Statistics of many entries of one shape, which are reduced together."""
+
+    def look(tensors):
+        kind = Quantity.ACTIVATION
+        return packing.pack(
+            [
+                Entry(layer=f"a{depth}", quantity=kind, depth=depth, tensors=[tensor])
+                for depth, tensor in enumerate(tensors)
+            ],
+            backend,
+        )
+
+    return _looked(look, tensors)
+
+
+def _looked(look, *args):
+    compiled = backend.Compiled(look)
+    compiled.prepare(*args)
+    packed, layout = compiled(*args)
+    return packing.unpack(backend.to_host(packed), layout)
 
 
 def reference(values):

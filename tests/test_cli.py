@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
 import keras_initscope
@@ -88,7 +90,15 @@ def test_an_unwritable_log_dir_gives_exit_code_2(in_folder, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["run"], ["run", "small-weights", "--seed", "x"], ["list", "--quick"]],
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["run", "small-weights", "--seed", "x"],
+        ["list", "--quick"],
+        ["inspect"],
+        ["inspect", "m.keras"],
+    ],
     ids=" ".join,
 )
 def test_wrong_usage_gives_exit_code_2(arguments, capsys):
@@ -111,6 +121,7 @@ def test_help_names_the_commands(capsys):
     out = capsys.readouterr().out
     assert "list" in out
     assert "run" in out
+    assert "inspect" in out
 
 
 def test_it_runs_as_a_program(tmp_path):
@@ -123,3 +134,114 @@ def test_it_runs_as_a_program(tmp_path):
     )
     assert done.returncode == 2
     assert "There is no preset 'no-such-preset'" in done.stderr
+
+
+def _saved(loss=None, shape=(64,), outputs=10, name="model.keras", **dense):
+    hidden = keras.layers.Flatten() if len(shape) > 1 else keras.layers.Dense(16, "tanh")
+    parts = [hidden, keras.layers.Dense(outputs, **dense)]
+    model = keras.Sequential([keras.Input(shape, name="pixels"), *parts], name="net")
+    if loss:
+        model.compile("sgd", loss)
+    model.save(name)
+    return name
+
+
+@pytest.mark.parametrize(
+    ("loss", "shown"),
+    [
+        (None, "net: 2 layers, 256 examples, step 0, gradients of a cotangent of variance 1"),
+        ("mse", "step 0, loss mse = "),
+        ("sparse_categorical_crossentropy", "step 0, loss sparse_categorical_crossentropy = "),
+    ],
+)
+def test_inspect_prints_the_report_of_a_saved_model(in_folder, capsys, loss, shown):
+    assert main(["inspect", _saved(loss), "--data", "digits"]) == 0
+    out = capsys.readouterr().out
+    assert shown in out
+    assert re.search(r"^0 +dense\w* +Dense +0\.", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (12, 10, 3)])
+def test_inspect_brings_the_digits_into_the_form_that_the_model_takes(in_folder, capsys, shape):
+    assert main(["inspect", _saved(shape=shape), "--data", "digits"]) == 0
+    assert "256 examples" in capsys.readouterr().out
+
+
+def test_inspect_takes_a_file_of_arrays_and_writes_a_report(in_folder, capsys):
+    x = np.random.default_rng(0).normal(size=(20, 64))
+    np.savez("data.npz", x=x, y=np.arange(20) % 10)
+    loss = "sparse_categorical_crossentropy"
+    arguments = ["inspect", _saved(activation="softmax"), "--data", "data.npz"]
+    assert main([*arguments, "--loss", loss, "--out", "look"]) == 0
+    out = capsys.readouterr().out
+    assert f"20 examples, step 0, loss {loss} = " in out
+    assert out.endswith("wrote look/report.md\nwrote look/depth.png\n")
+    assert (in_folder / "look" / "depth.png").is_file()
+    assert f"loss {loss}" in (in_folder / "look" / "report.md").read_text()
+
+
+def test_without_targets_in_the_file_the_compiled_loss_is_left_out(in_folder, capsys):
+    np.savez("data.npz", pixels=np.ones((20, 64)))
+    assert main(["inspect", _saved("mse"), "--data", "data.npz"]) == 0
+    assert "cotangent of variance 1" in capsys.readouterr().out
+
+
+def _pickled():
+    np.savez("bad.npz", x=np.array([{}, {}], dtype=object))
+    return "bad.npz"
+
+
+def _file(name, text=b"text"):
+    with open(name, "wb") as file:
+        file.write(text)
+    return name
+
+
+def _arrays(**arrays):
+    np.savez("data.npz", **arrays)
+    return "data.npz"
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "words"),
+    [
+        (lambda: "none.keras", lambda: "digits", "There is no file 'none.keras'"),
+        (lambda: _file("m.h5"), lambda: "digits", "Expected a .keras file"),
+        (lambda: _file("m.keras"), lambda: "digits", "cannot be loaded"),
+        (_saved, lambda: "digit", "Expected a .npz file"),
+        (_saved, lambda: _file("x.npz"), "cannot be loaded"),
+        (_saved, _pickled, "allow_pickle=False"),
+        (_saved, lambda: _arrays(y=np.ones(3)), "Expected the data to hold an array `x`"),
+        (_saved, lambda: _arrays(x=np.ones((3, 7))), "Received: shape (3, 7)"),
+        (lambda: _saved("mse"), lambda: _arrays(x=np.ones((3, 64)), y=np.ones(4)), "same number"),
+        (lambda: _saved(shape=(5,)), lambda: "digits", "do not suit the model 'net'"),
+        (lambda: _saved("mse", outputs=3), lambda: "digits", "There are 10 classes"),
+    ],
+)
+def test_what_cannot_be_inspected_gives_exit_code_2(in_folder, capsys, model, data, words):
+    assert main(["inspect", model(), "--data", data()]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.err.startswith("initscope: ")
+    assert captured.out == ""
+
+
+def test_python_code_in_a_model_runs_only_where_asked(in_folder, capsys):
+    double = keras.layers.Lambda(lambda x: 2 * x, output_shape=(64,))
+    model = keras.Sequential([keras.Input((64,)), double, keras.layers.Dense(3)])
+    model.save("model.keras")
+    arguments = ["inspect", "model.keras", "--data", "digits"]
+    assert main(arguments) == 2
+    assert "--unsafe" in capsys.readouterr().err
+    assert main([*arguments, "--unsafe"]) == 0
+
+
+def test_a_report_that_cannot_be_written_gives_exit_code_2(in_folder, capsys):
+    _file("taken")
+    assert main(["inspect", _saved(), "--data", "digits", "--out", "taken"]) == 2
+    assert "cannot be written to --out 'taken'" in capsys.readouterr().err
+
+
+def test_an_unknown_loss_gives_exit_code_2(in_folder, capsys):
+    assert main(["inspect", _saved(), "--data", "digits", "--loss", "msee"]) == 2
+    assert "Received: loss='msee'" in capsys.readouterr().err

@@ -5,7 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_initscope.records import Histogram, Quantity, Snapshot, StepInfo, Tap, TensorStats
+from keras_initscope.records import (
+    Histogram,
+    LayerInfo,
+    LayerRow,
+    ModelInfo,
+    Quantity,
+    Report,
+    Snapshot,
+    StepInfo,
+    Tap,
+    TensorStats,
+)
 
 
 def _stats(layer, quantity, variance, part=""):
@@ -68,3 +79,57 @@ def test_records_are_frozen(record):
 def test_the_total_of_a_histogram_counts_non_finite_values_too():
     histogram = Histogram(buckets=np.array([0, 2040], np.int32), counts=np.array([3, 2], np.int64))
     assert histogram.total == 5
+
+
+def _row(path="a", **values):
+    return LayerRow(layer=LayerInfo(path=path, kind="Dense", depth=0), **values)
+
+
+@pytest.mark.parametrize(
+    ("measured", "predicted", "ratio"),
+    [(3.0, 2.0, 1.5), (0.0, 2.0, 0.0), (2.0, 0.0, np.inf), (0.0, 0.0, None), (None, 2.0, None)],
+)
+def test_a_ratio_is_measured_over_predicted(measured, predicted, ratio):
+    row = _row(measured_q=measured, predicted_q=predicted)
+    assert row.q_ratio == ratio
+    row = _row(measured_gradient=measured, predicted_gradient=predicted)
+    assert row.gradient_ratio == ratio
+
+
+def _report(*rows):
+    return Report(
+        model=ModelInfo(name="net", layers=tuple(row.layer for row in rows)),
+        measured=SNAPSHOT,
+        predicted=SNAPSHOT,
+        rows=rows,
+        loss="loss mse",
+        examples=32,
+        notes=(
+            "A note that is longer than a line of a table may be, and so it goes on and on " * 2,
+        ),
+    )
+
+
+def test_a_report_fits_a_hundred_columns():
+    extreme = dict.fromkeys(("predicted_q", "predicted_gradient"), 1e-30)
+    report = _report(
+        _row("block/" * 30 + "dense", measured_q=1e30, measured_gradient=1e30, **extreme),
+        _row("b", unknown="b (Magic): nobody knows", measured_q=1.0),
+    )
+    lines = str(report).splitlines()
+    assert lines[0] == "net: 2 layers, 32 examples, step 3, loss mse = 1.00"
+    assert max(map(len, lines)) <= 100
+    assert "unknown" in lines[5]
+    assert "- Unknown to theory: b. Reason: b (Magic): nobody knows" in lines
+
+
+def test_markdown_has_layer_paths_in_full():
+    path = "block/" * 30 + "dense"
+    report = _report(_row(path, measured_q=1.0))
+    assert f"| 0 | `{path}` | Dense | unknown | 1.00 |" in report.markdown()
+    assert report._repr_markdown_() == report.markdown()
+
+
+def test_layers_that_are_unknown_for_one_reason_are_named_together():
+    rows = [_row("a", unknown="r"), _row("b"), _row("c", unknown="s"), _row("d", unknown="r")]
+    assert _report(*rows).unknown == {"r": ["a", "d"], "s": ["c"]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ def writable(log_dir: str | Path) -> str:
             "Argument `log_dir` must be a path. Received: "
             f"log_dir={log_dir!r} (of type {type(log_dir).__name__})"
         )
+    if not str(log_dir):
+        raise ValueError("Argument `log_dir` must name a directory. Received: log_dir=''")
     if "://" in str(log_dir):
         raise ValueError(
             "Argument `log_dir` must be a directory of this machine; copy it to remote storage "
@@ -47,10 +49,11 @@ def writable(log_dir: str | Path) -> str:
 
 def checked_frequency(update_freq: str | int) -> str | int:
     """`"auto"`, `"epoch"` or a positive number of steps."""
-    if update_freq in ("auto", "epoch"):
+    if isinstance(update_freq, str) and update_freq in ("auto", "epoch"):
         return update_freq
-    if isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0:
-        return update_freq
+    is_whole = isinstance(update_freq, Integral) and not isinstance(update_freq, bool)
+    if is_whole and int(update_freq) > 0:
+        return int(update_freq)
     raise ValueError(
         'Argument `update_freq` must be "auto", "epoch" or a positive number of training steps. '
         f"Received: update_freq={update_freq!r}"
@@ -62,7 +65,7 @@ def checked_quantities(quantities: str | Iterable[str]) -> frozenset[Quantity]:
     names = [str(quantity) for quantity in Quantity]
     if quantities == "all":
         return frozenset(Quantity)
-    chosen = [quantities] if isinstance(quantities, str) else list(quantities)
+    chosen = _as_list(quantities)
     unknown = [name for name in chosen if name not in names]
     if unknown or not chosen:
         raise ValueError(
@@ -72,11 +75,15 @@ def checked_quantities(quantities: str | Iterable[str]) -> frozenset[Quantity]:
     return frozenset(Quantity(name) for name in chosen)
 
 
+def _as_list(names: Any) -> list[Any]:
+    return list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
+
+
 def checked_outputs(outputs: str | Iterable[str]) -> tuple[str, ...]:
     """The names of the outputs, in the order in which they are written."""
     if outputs == "all":
         return tuple(WRITERS)
-    chosen = [outputs] if isinstance(outputs, str) else list(outputs)
+    chosen = _as_list(outputs)
     if any(name not in WRITERS for name in chosen):
         raise ValueError(
             f'Argument `outputs` must be "all" or some of {list(WRITERS)}; none of them keeps the '

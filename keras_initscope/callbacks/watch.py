@@ -16,6 +16,7 @@ from itertools import chain, islice
 from typing import Any
 
 from keras_initscope.callbacks.schedule import Schedule
+from keras_initscope.graph import optimizers
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter
 from keras_initscope.records import Snapshot
@@ -103,8 +104,8 @@ class Watch:
         """Train on what the iterator gives next, and look first if it is time."""
         if self.active and getattr(self.model, "history", None) is not self._history:
             self.leave()  # that fit was broken off, this is another one
-        if not self.active:
-            return self._real(iterator)
+        if not self.active or not self._backend.is_data(iterator):
+            return self._real(iterator)  # as for `train_on_batch`
         length = int(self.model.steps_per_execution)
         due = False
         with self._harmless():
@@ -237,8 +238,12 @@ def announce(message: str) -> None:
 
 
 def steps_taken(model: Any) -> int:
-    """How many training steps a model's optimizer has counted, 0 where it counts none."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    """How many training steps a model's optimizers have counted, 0 where none counts any."""
+    return max(map(_counted, optimizers(model)), default=0)
+
+
+def _counted(optimizer: Any) -> int:
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     iterations = getattr(optimizer, "iterations", None)
     if iterations is None:
         return 0

@@ -26,6 +26,9 @@ _ACTIVATION_LAYERS = (
     keras.layers.ELU,
 )
 
+#: What Keras notes on a tensor: its mask, and the logits by which a crossentropy is computed.
+_MARKS = ("_keras_mask", "_keras_logits")
+
 
 @dataclass(slots=True)
 class Captured:
@@ -66,23 +69,30 @@ class _Call:
 
 
 class ReadOnlyScope(keras.StatelessScope):
-    """A stateless scope in which variables that nobody assigned still have their value.
+    """A stateless scope in which reading a variable is what it is without the scope.
 
-    Keras' own returns `None` for those, which breaks weight regularizers. A variable that is made
-    within the scope, such as the global seed generator's, has no value until the scope ends.
+    Keras' own returns `None` for variables that nobody assigned, which breaks weight regularizers,
+    and lets gradients through assignments. A variable that is made within the scope, such as the
+    global seed generator's, has no value until the scope ends.
+
+    Args:
+        backend: The framework's verbs.
 
     Attributes:
         missed: Whether the value of such a variable was asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, backend: Any) -> None:
         super().__init__(collect_losses=True)
+        self._backend = backend
         self.missed = False
 
     def get_current_value(self, variable: Any) -> Any:
         """The value assigned within the scope, else the variable's own."""
-        value = super().get_current_value(variable)
-        value = variable._value if value is None else value
+        assigned = super().get_current_value(variable)
+        if assigned is not None and variable._value is not None:
+            return self._backend.as_read(variable, assigned)
+        value = variable._value if assigned is None else assigned
         self.missed |= value is None
         return value
 
@@ -114,23 +124,22 @@ class Recorder:
         self.taps: dict[tuple[int, Quantity, str], Captured] = {}
         self.gradients: dict[int, list[Any]] = {}
 
-    def run(self, step: Callable[[Any], Any], data: Any) -> None:
-        """Run `step(data)`; no variable is assigned and no optimizer applied.
+    def run(self, model: Any, step: Callable[[Any], Any], data: Any) -> None:
+        """Run `step(data)` of a model; no variable is assigned and no optimizer applied.
 
         With `missed` set afterwards, the step has read a variable that it made itself, in place of
         whose value there was its initial one. Now it has a value for a second recorder.
         """
         self._graph = self._backend.graph()
-        scope = ReadOnlyScope()
+        scope = ReadOnlyScope(self._backend)
         try:
-            self._run(scope, step, data)
+            self._run(model, step, data, scope)
         finally:
             self.missed = scope.missed
 
-    def _run(self, scope: ReadOnlyScope, step: Callable[[Any], Any], data: Any) -> None:
-        model = getattr(step, "__self__", None)
-        parts = [part for part in (*self._layers.values(), model) if part is not None]
-        with hooks.recording(self), hooks.hooked(parts), self._backend.sources(), scope:
+    def _run(self, model: Any, step: Callable[[Any], Any], data: Any, scope: Any) -> None:
+        layers = list(self._layers.values())
+        with hooks.recording(self), hooks.hooked(model, layers), self._backend.sources(), scope:
             step(data)
 
     def caught(self) -> list[Any]:
@@ -207,7 +216,7 @@ class Recorder:
             return True, float("nan")  # its slopes are weights: no bound holds for good
 
         def tried(values: Any) -> Any:  # in a thread of its own, where nothing is recorded
-            with ReadOnlyScope():
+            with ReadOnlyScope(self._backend):
                 return function(values)
 
         return self._backend.slope_bound(tried)
@@ -252,9 +261,9 @@ class Recorder:
                     self._captured(watched, quantity).tensors.append(self._unscaled(cotangent))
 
         watched.tensor = self._backend.watch(tensor, record)
-        mask = getattr(tensor, "_keras_mask", None)
-        if mask is not None:
-            watched.tensor._keras_mask = mask
+        for mark in _MARKS:
+            if hasattr(tensor, mark):
+                setattr(watched.tensor, mark, getattr(tensor, mark))
         self._watched[id(watched.tensor)] = watched
         return watched
 

@@ -13,12 +13,20 @@ from typing import Any, Protocol
 
 import keras
 
+from keras_initscope.preserved import preserved
+
 _state = threading.local()
 _hooking = threading.RLock()
 
 
 class Listener(Protocol):
-    """What stands in for the hooked functions in the thread that records."""
+    """What stands in for the hooked functions in the thread that records.
+
+    Attributes:
+        loss: The loss of the step, `None` until it is known.
+    """
+
+    loss: Any
 
     def call(self, layer: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Stand in for `layer.__call__`."""
@@ -45,15 +53,34 @@ def recording(listener: Listener | None) -> Iterator[None]:
 
 
 @contextmanager
-def hooked(parts: Sequence[Any]) -> Iterator[None]:
+def hooked(model: Any, layers: Sequence[Any]) -> Iterator[None]:
     """Set the hooks for as long as the context lasts.
 
     Args:
-        parts: The model and its layers, whose activation functions are hooked as well. Nothing is
-            left on them.
+        model: The model, which goes without compiled metrics meanwhile: nobody looks at them.
+        layers: Those whose activation functions are hooked as well. Nothing is left on any.
     """
-    with _hooking, _class_hooks(), _activation_hooks(parts), _kept_loss_ids(parts):
+    with _hooking, preserved([model, *layers]), _class_hooks(), _activation_hooks(layers):
+        # Past Keras' attribute tracking, which would note a change of the model.
+        model.__dict__.update(
+            _compile_metrics=None, _compile_loss=_fresh(model.__dict__.get("_compile_loss"))
+        )
         yield
+
+
+def _fresh(loss: Any) -> Any:
+    """A compiled loss that may be built without leaving a trace."""
+    if loss is None or loss.built:
+        return loss
+    return type(loss)(loss._user_loss, loss._user_loss_weights, loss.reduction, loss.output_names)
+
+
+def hand_over(loss: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
+    """Give the listener what a step without an optimizer has computed."""
+    listener = _active()
+    if listener is not None:
+        listener.loss = loss
+        listener.apply(None, gradients, variables)
 
 
 @contextmanager
@@ -150,15 +177,3 @@ def _optimizer_classes() -> Iterator[type]:
             seen.add(found)
             pending.extend(found.__subclasses__())
             yield found
-
-
-@contextmanager
-def _kept_loss_ids(layers: Iterable[Any]) -> Iterator[None]:
-    """Collecting losses in a stateless scope leaves marks on the layers; take them away again."""
-    kept = [(layer, set(layer._loss_ids)) for layer in layers if hasattr(layer, "_loss_ids")]
-    try:
-        yield
-    finally:
-        for layer, ids in kept:
-            layer._loss_ids.clear()
-            layer._loss_ids.update(ids)

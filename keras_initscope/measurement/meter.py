@@ -48,6 +48,12 @@ class Meter:
         nodes: The layers to measure.
         quantities: What to measure of them.
         warn: Called with one sentence when something cannot be measured.
+        step: What is run with a batch, as one of `measurement.steps`; the training step of the
+            model by default.
+
+    Attributes:
+        setup_seconds: Time spent on tracing.
+        fault: What the step raised when it was tried, or `None`.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Meter:
         nodes: Sequence[LayerNode],
         quantities: frozenset[Quantity],
         warn: Callable[[str], None],
+        step: Callable[[Any], Any] | None = None,
     ) -> None:
         self._model = model
         self._all = graph.layers(model)
@@ -63,7 +70,9 @@ class Meter:
         self._quantities = quantities
         self._warn = warn
         self._backend = backends.current()
-        self._jit = bool(model.jit_compile) and not model.run_eagerly
+        self._run_step = step or model.train_step
+        # XLA takes long to compile; that only pays where the same is looked at again and again.
+        self._jit = step is None and bool(model.jit_compile) and not model.run_eagerly
         self._step = self._backend.Compiled(self._trace_step)
         self._weights = self._backend.Compiled(self._trace_weights)
         self._after = self._backend.Compiled(self._trace_after)
@@ -71,6 +80,7 @@ class Meter:
         self._look: _Look | None = None
         self._ready = self._late = self._tells_loss = self._seeded = False
         self.setup_seconds = 0.0
+        self.fault: Exception | None = None
         if self._backend.replicas(model) > 1:
             self._give_up("it trains on several devices at once (tf.distribute)")
         names = (model.name, *(node.layer.name for node in self._all))
@@ -96,7 +106,7 @@ class Meter:
                 graph.build(self._model, self._backend.symbolic_batch(iterator))
             except Exception as error:  # a model may only come into being in its first real step
                 self._explain_late_start(_first_line(error))
-            self._ready = graph.is_built(self._model)
+            self._ready = graph.has_weights(self._model)
         return self._ready
 
     @property
@@ -125,6 +135,8 @@ class Meter:
 
     def _look_at(self, batch: Any) -> _Look:
         if not self._weights_only:
+            if self._model.run_eagerly:  # then Python code counts anew at each step
+                self._step = self._backend.Compiled(self._trace_step)
             try:
                 self._step.prepare(batch)
             except self._backend.SideEffectError as error:
@@ -133,6 +145,7 @@ class Meter:
                     "outside Keras variables, which would disturb training"
                 )
             except Exception as error:  # whatever the user's step raises is no reason to stop
+                self.fault = error
                 self._give_up(f"its training step cannot be traced: {_first_line(error)}")
         if not self._weights_only:
             try:
@@ -205,7 +218,7 @@ class Meter:
         def run(batch: Any) -> list[Any]:
             # All layers are followed for the sake of their order; the chosen ones are measured.
             recorders.append(Recorder(self._all, self._quantities, self._backend))
-            recorders[-1].run(self._model.train_step, batch)
+            recorders[-1].run(self._model, self._run_step, batch)
             return recorders[-1].caught()
 
         # Only the step itself is compiled by XLA, as it is in training: reductions take it long to
@@ -221,8 +234,8 @@ class Meter:
     def _finish(self, entries: list[Entry], loss: Any) -> tuple[Any, Layout]:
         self._tells_loss = loss is not None
         packed, layout = packing.pack(entries, self._backend)
-        rate = getattr(self._model.optimizer, "learning_rate", None)
-        header = ops.stack([_scalar(loss), _scalar(rate)])
+        rates = [optimizer.learning_rate for optimizer in graph.optimizers(self._model)]
+        header = ops.stack([_scalar(loss), _scalar(rates[0] if len(rates) == 1 else None)])
         packed = ops.concatenate([self._backend.bits(header), packed])
         return (packed, [_sampled(variable) for _, variable in self._updated()]), layout
 

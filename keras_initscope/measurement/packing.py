@@ -100,7 +100,7 @@ def pack(entries: Iterable[Entry], backend: Any) -> tuple[Any, Layout]:
         trailing = tuple(first.tensors[0].shape[1:])  # of an image the rows and columns too
         tensors = _stacked([same[0] for same in group])
         reduce: Callable[..., Any] = partial(_reduce, rows, trailing, backend)
-        if not _has_known_size(first):  # then there are no stacks, and many that are much alike
+        if len(group) == 1:  # of many that stand alone, many are alike
             reduce = shared.setdefault((rows, trailing), backend.shared(reduce))
         arrays.append(reduce(*tensors))
         taps = tuple(tuple((e.layer, e.quantity, e.depth, e.part) for e in same) for same in group)

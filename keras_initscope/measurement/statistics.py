@@ -26,7 +26,7 @@ SATURATED_SLOPE = 0.05
 PIECE = 1 << 18
 
 _SIGNALS = frozenset({Quantity.PREACTIVATION, Quantity.ACTIVATION})
-_SMALLEST_SCALE, _GREATEST_SCALE = -126.0, 126.0  # exponents whose reciprocal is a normal float32
+_SMALLEST_SCALE, _GREATEST_SCALE = -125.0, 125.0  # a bit off, they still have a normal reciprocal
 
 
 class View:

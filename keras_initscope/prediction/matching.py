@@ -1,35 +1,36 @@
-"""A prediction beside a measurement of the same model: `matched`.
+"""A prediction brought to the scale and the depths of a measurement.
 
-Owns what the two must share to be compared: depths, and the size of the gradient at the outputs,
-which no theory of signals knows and the loss decides.
+Owns how the two are laid beside each other. Measures nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from math import isfinite
+from math import inf
 
 from keras_initscope.records import Quantity, Snapshot, TensorStats
 
-#: How each statistic of a gradient grows with the gradient.
-_POWERS = {"mean": 1, "root_mean_square": 1, "variance": 2}
+#: Power of the gradient's scale in each statistic of it.
+_POWERS = {"mean": 0.5, "variance": 1.0, "root_mean_square": 0.5}
 
 
-def matched(predicted: Snapshot, measured: Snapshot) -> Snapshot:
-    """A prediction in the depths and the units of a measurement.
+def matched(predicted: Snapshot, measured: Snapshot, *, rescale: bool = True) -> Snapshot:
+    """A prediction in the depths of a measurement, its gradients for the measured cotangent.
 
-    Predicted gradients are those of a cotangent of variance 1 at the outputs. Gradients are linear
-    in it, so one factor for all makes the deepest gradient that both know as large as it was
-    measured; what is left to compare is how it changes on its way back.
+    Gradients are linear in the cotangent at the outputs, which a prediction takes to have variance
+    1 and a loss does not. So all their second moments are multiplied by one factor, under which
+    they agree with the measured ones in the deepest layer where both are known, positive and
+    finite: in its preactivation, for what an activation function at the output does to the gradient
+    depends on the loss; in its activation where no layer has a preactivation.
 
     Args:
-        predicted: What `predict_signal` returned.
-        measured: A snapshot of the same model.
+        predicted: Of origin `"predicted"`.
+        measured: Of the same model.
+        rescale: Whether gradients are multiplied; not where the measured cotangent has variance 1.
 
     Returns:
-        The prediction, for the step that was measured, without layers that were not measured, and
-        without gradients where no gradient can be compared.
+        The prediction. Without gradients if there is no layer to take the factor from.
 
     Example:
 
@@ -38,60 +39,49 @@ def matched(predicted: Snapshot, measured: Snapshot) -> Snapshot:
     from keras_initscope.records import Quantity, Snapshot, StepInfo, Tap, TensorStats
 
 
-    def snapshot(**variances):
-        gradient = Quantity.ACTIVATION_GRADIENT
+    def snapshot(*gradients):
+        info = StepInfo(loss=None, learning_rate=None, time=0.0)
+        kind = Quantity.ACTIVATION_GRADIENT
         stats = tuple(
             TensorStats(
-                tap=Tap(layer=layer, quantity=gradient, depth=depth, size=8),
-                values={"root_mean_square": variance**0.5, "variance": variance},
+                tap=Tap(layer=f"dense_{depth}", quantity=kind, depth=depth, size=1),
+                values={"root_mean_square": gradient},
             )
-            for depth, (layer, variance) in enumerate(variances.items())
+            for depth, gradient in enumerate(gradients)
         )
-        info = StepInfo(loss=None, learning_rate=None, time=0.0)
         return Snapshot(step=0, info=info, stats=stats)
 
 
-    found = matched(snapshot(a=4.0, b=1.0), measured=snapshot(a=0.5, b=0.25))
-    assert found.profile("activation_gradient", "variance") == {"a": 1.0, "b": 0.25}
+    found = matched(snapshot(2.0, 1.0), snapshot(0.3, 0.1))
+    assert found.profile("activation_gradient", "root_mean_square")["dense_0"] == 0.2
     ```
     """
+    factor = _factor(predicted, measured) if rescale else 1.0
     depths = {entry.tap.layer: entry.tap.depth for entry in measured.stats}
-    known = [entry for entry in predicted.stats if entry.tap.layer in depths]
-    factor = _factor(known, measured, depths)
-    stats = [
-        replace(_scaled(entry, factor), tap=replace(entry.tap, depth=depths[entry.tap.layer]))
-        for entry in known
-        if factor is not None or not entry.tap.quantity.is_gradient
-    ]
-    stats.sort(key=lambda entry: entry.tap.depth)
-    unknown = {layer: why for layer, why in predicted.unknown.items() if layer in depths}
-    return replace(predicted, step=measured.step, stats=tuple(stats), unknown=unknown)
+    stats = sorted(_moved(predicted, depths, factor), key=lambda entry: entry.tap.depth)
+    return replace(predicted, stats=tuple(stats))
 
 
-def _factor(
-    known: list[TensorStats], measured: Snapshot, depths: Mapping[str, int]
-) -> float | None:
-    """By what a predicted gradient must be multiplied, `None` where none can be compared."""
-    sizes = {(entry.tap.layer, entry.tap.quantity): _size(entry) for entry in measured.stats}
-    ratios = [
-        # The gradient of a preactivation is nearer to the loss' own where a layer has both.
-        (depths[layer], quantity is Quantity.PREACTIVATION_GRADIENT, sizes[layer, quantity] / size)
-        for layer, quantity, size in (
-            (entry.tap.layer, entry.tap.quantity, _size(entry)) for entry in known
-        )
-        if quantity.is_gradient
-        and size > 0
-        and isfinite(sizes.get((layer, quantity), float("nan")))
-    ]
-    return max(ratios)[2] if ratios else None
+def _moved(
+    predicted: Snapshot, depths: dict[str, int], factor: float | None
+) -> Iterator[TensorStats]:
+    for entry in predicted.stats:
+        tap = replace(entry.tap, depth=depths.get(entry.tap.layer, entry.tap.depth))
+        if not tap.quantity.is_gradient:
+            yield replace(entry, tap=tap)
+        elif factor is not None:
+            values = {
+                name: value * factor ** _POWERS.get(name, 0.0)
+                for name, value in entry.values.items()
+            }
+            yield replace(entry, tap=tap, values=values)
 
 
-def _size(entry: TensorStats) -> float:
-    return entry.values.get("root_mean_square", float("nan"))
-
-
-def _scaled(entry: TensorStats, factor: float | None) -> TensorStats:
-    if factor is None or not entry.tap.quantity.is_gradient:
-        return entry
-    values = {name: value * factor ** _POWERS.get(name, 0) for name, value in entry.values.items()}
-    return replace(entry, values=values)
+def _factor(predicted: Snapshot, measured: Snapshot) -> float | None:
+    for quantity in (Quantity.PREACTIVATION_GRADIENT, Quantity.ACTIVATION_GRADIENT):
+        expected = predicted.profile(quantity, "root_mean_square")
+        found = measured.profile(quantity, "root_mean_square")
+        for layer in reversed(found):
+            if 0.0 < found[layer] < inf and 0.0 < expected.get(layer, 0.0) < inf:
+                return (found[layer] / expected[layer]) ** 2
+    return None

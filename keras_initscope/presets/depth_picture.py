@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from keras_initscope.writers.log_axis import decades, foot_of, height, label_decades
 
 # Okabe and Ito's colours, which the colour-blind tell apart; the markers say it once more.
 _STYLES = (
@@ -56,21 +57,19 @@ def draw_depth_picture(path: Path, title: str, rows: Mapping[str, Mapping[str, L
 
 def _draw_row(axes_row: Sequence[Any], label: str, panels: Mapping[str, Lines]) -> None:
     values = [value for lines in panels.values() for line in lines.values() for value in line]
-    low, high = _decades(values)
-    foot = low - max(1.0, 0.07 * (high - low))
+    low, high = decades(values)
+    foot = foot_of(low, high)
     for axes, lines in zip(axes_row, panels.values(), strict=True):
         _draw_lines(axes, lines, foot)
         axes.grid(alpha=0.3)
-    first = axes_row[0]
-    first.set_ylabel(label)
-    first.set_ylim(foot - 0.03 * (high - foot), high + 0.05 * (high - foot))
-    _label_decades(first, low, high, foot if 0.0 in values else None)
+    axes_row[0].set_ylabel(label)
+    label_decades(axes_row[0], low, high, foot if 0.0 in values else None)
 
 
 def _draw_lines(axes: Any, lines: Lines, foot: float) -> None:
     for number, (name, values) in enumerate(lines.items()):
         style = _STYLES[number % len(_STYLES)]
-        heights = [_height(value, foot) for value in values]
+        heights = [height(value, foot) for value in values]
         start = number % 3  # lines on top of each other show their markers at different layers
         axes.plot(
             range(1, len(heights) + 1),
@@ -81,25 +80,3 @@ def _draw_lines(axes: Any, lines: Lines, foot: float) -> None:
             markevery=(start, 3),
             **style,
         )
-
-
-def _height(value: float, foot: float) -> float:
-    if value == 0:
-        return foot
-    return float(np.log10(value)) if 0 < value < np.inf else float("nan")
-
-
-def _decades(values: Iterable[float]) -> tuple[int, int]:
-    """The whole decades that hold all positive finite values."""
-    logs = [np.log10(value) for value in values if 0 < value < np.inf] or [0.0]
-    low, high = int(np.floor(min(logs))), int(np.ceil(max(logs)))
-    return low, max(high, low + 1)
-
-
-def _label_decades(axes: Any, low: int, high: int, foot: float | None) -> None:
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if (high - low) <= 7 * step)
-    decades = [decade for decade in range(low, high + 1) if decade % step == 0]
-    ticks = [(float(decade), f"$10^{{{decade}}}$") for decade in decades]
-    if foot is not None:
-        ticks.insert(0, (foot, "0"))
-    axes.set_yticks([height for height, _ in ticks], [text for _, text in ticks])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from keras_initscope.presets.result import Interval, PresetError
-from keras_initscope.presets.text import did_you_mean
+from keras_initscope.text import did_you_mean
 
 _KINDS = (int, float, bool, str)
 _ANY_NUMBER = Interval()

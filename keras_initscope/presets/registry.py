@@ -21,7 +21,7 @@ from typing import Any, Concatenate, ParamSpec
 from keras_initscope.presets.log_dir import open_log_dir, write_table
 from keras_initscope.presets.parameters import Parameter, bind, parameters_of
 from keras_initscope.presets.result import Expectation, Outcome, PresetError, Result
-from keras_initscope.presets.text import did_you_mean
+from keras_initscope.text import did_you_mean
 
 P = ParamSpec("P")
 Progress = Callable[[str], None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from keras_initscope.presets.text import cell_text, table_text
+from keras_initscope.text import cell_text, table_text
 
 Cell = str | int | float
 Row = Mapping[str, Cell]

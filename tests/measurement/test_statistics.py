@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
-from measuring import assert_agree, measure, reference
+from measuring import assert_agree, measure, measure_stack, reference
 
 from keras_initscope.measurement import statistics
 from keras_initscope.measurement.backends import tensorflow as backend
@@ -101,6 +101,13 @@ def test_denormals_are_small_numbers_or_zero_but_never_spoil_anything():
     assert found["nonfinite_count"] == 0
     for name in ("mean", "minimum", "maximum", "root_mean_square"):
         assert 0 <= found[name] <= 2.0**-126
+
+
+def test_the_greatest_values_are_right_in_a_stack_too():
+    """Devices take powers of many numbers at once by a formula that is off by the last bit."""
+    values = _float32("greatest") * np.float32(0.3)
+    for stats in measure_stack([ops.array(values)] * 56):
+        assert_agree(stats.values, reference(values))
 
 
 def test_empty_tensors_have_nothing_to_tell():

@@ -61,16 +61,3 @@ def test_colours_and_markers_are_all_different():
 def test_extreme_values_make_a_picture_without_a_warning(tmp_path, values):
     path = draw_depth_picture(tmp_path / "p.png", "T", {"variance": {"tanh": {"one": values}}})
     assert path.stat().st_size > 5000
-
-
-def test_zero_is_at_the_foot_and_what_is_not_finite_is_left_out():
-    assert depth_picture._height(0.0, foot=-7.0) == -7.0
-    assert depth_picture._height(100.0, foot=-7.0) == pytest.approx(2.0)
-    assert math.isnan(depth_picture._height(math.inf, foot=-7.0))
-    assert math.isnan(depth_picture._height(math.nan, foot=-7.0))
-
-
-def test_the_axis_holds_all_positive_values():
-    assert depth_picture._decades([0.0, 3e-5, 0.2, math.nan]) == (-5, 0)
-    assert depth_picture._decades([1.0]) == (0, 1)
-    assert depth_picture._decades([0.0]) == (0, 1)

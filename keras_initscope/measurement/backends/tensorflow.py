@@ -40,6 +40,8 @@ _HARMLESS = (
     "While",
     "Placeholder",
 )
+#: How the lines begin that say where in a graph an error happened.
+_WHERE = ("Graph execution error", "Detected at node", "File ", "<stack traces", "[[", "(0)", "(1)")
 #: How many shapes of batches get a graph of their own; the last batch is often a shorter one.
 _EXACT_SHAPES = 3
 _GRID = np.linspace(-12.0, 12.0, 1921, dtype=np.float32)
@@ -78,21 +80,51 @@ def watch(tensor: Any, record: Callable[[Any], None]) -> Any:
 def sources() -> Iterator[None]:
     """Let gradients be taken by variables that have been assigned in a stateless scope.
 
-    Keras differentiates by `variable.handle`. What such a variable holds is a tensor, which has no
-    handle and stands for itself.
+    Keras differentiates by `variable.handle`, but what such a variable holds has no handle.
     """
     owner = next(kind for kind in keras.Variable.__mro__ if "handle" in vars(kind))
     original = vars(owner)["handle"]
-
-    def handle(variable: Any) -> Any:
-        value = variable.value
-        return getattr(value, "handle", value)
-
-    owner.handle = property(handle)
+    owner.handle = property(lambda variable: variable._value.handle)
     try:
         yield
     finally:
         owner.handle = original
+
+
+def as_read(variable: Any, value: Any) -> Any:
+    """What reading a variable gives after `value` has been assigned to it.
+
+    As with an assignment that took place, a gradient by the variable sees this reading, and none
+    goes back to where the value came from.
+    """
+
+    @tf.custom_gradient
+    def read(unassigned: Any, assigned: Any) -> Any:
+        return tf.identity(assigned), lambda cotangent: (cotangent, None)
+
+    if not value.dtype.is_floating:
+        return value
+    return read(tf.convert_to_tensor(variable._value), tf.stop_gradient(value))
+
+
+def gradients(
+    function: Callable[[], Any], variables: Sequence[Any], inputs: Sequence[Any]
+) -> tuple[Any, list[Any]]:
+    """Call a function and differentiate what it returns.
+
+    Args:
+        function: Returns a scalar.
+        variables: The Keras variables to differentiate by.
+        inputs: Tensors that are followed as well, so that taps on the way from them hear of it.
+
+    Returns:
+        The scalar, and its derivative by each variable, `None` where it does not depend on it.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        value = function()
+    found = tape.gradient(value, [*inputs, *variables])
+    return value, found[len(inputs) :]
 
 
 def with_slope(function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
@@ -152,6 +184,11 @@ def count_rows(numbers: Any, size: int) -> Any:
         binary_output=False,
     )
     return tf.reshape(counts, [-1, size])
+
+
+def is_data(iterator: Any) -> bool:
+    """Whether an iterator is one of those that `fit` trains on."""
+    return hasattr(iterator, "element_spec")
 
 
 def to_host(packed: Any) -> NDArray[np.int32]:
@@ -282,6 +319,19 @@ def is_end_of_data(error: BaseException) -> bool:
     return isinstance(error, StopIteration | tf.errors.OutOfRangeError)
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error says that a batch does not suit a model, rather than that it fails."""
+    return isinstance(error, ValueError | LookupError | tf.errors.InvalidArgumentError)
+
+
+def message(error: BaseException) -> str:
+    """The line of an error's text that says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    if isinstance(error, tf.errors.OpError):  # preceded by where in the graph it happened
+        lines = [line for line in lines if not line.startswith(_WHERE)]
+    return next(filter(None, lines), type(error).__name__)
+
+
 def without_optionals(batch: Any) -> Any:
     """A batch with the `None`s that Keras hides in empty optionals."""
     return keras.tree.map_structure(
@@ -293,9 +343,14 @@ def symbolic_batch(iterator: Any) -> Any:
     """The shapes and dtypes of the batches that an iterator gives, as Keras tensors."""
 
     def symbolic(spec: Any) -> Any:
-        if not isinstance(spec, tf.TensorSpec):
+        if isinstance(spec, tf.OptionalSpec | tf.NoneTensorSpec | None):
             return None
-        return keras.KerasTensor(tuple(spec.shape), keras.backend.standardize_dtype(spec.dtype))
+        dtype = keras.backend.standardize_dtype(spec.dtype)
+        sparse = isinstance(spec, tf.SparseTensorSpec)
+        if isinstance(spec, tf.RaggedTensorSpec):
+            rank = spec.ragged_rank
+            return keras.KerasTensor(tuple(spec.shape), dtype, ragged=True, ragged_rank=rank)
+        return keras.KerasTensor(tuple(spec.shape), dtype, sparse=sparse)
 
     return keras.tree.map_structure(symbolic, iterator.element_spec)
 

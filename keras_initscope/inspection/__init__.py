@@ -1,0 +1,9 @@
+"""One look at a model: what it does with a batch, beside what theory says it does.
+
+Owns the look and the loading of what the command line looks at. Never changes the user's model.
+"""
+
+from keras_initscope.inspection.batch import InspectionError
+from keras_initscope.inspection.look import has_loss, inspect
+
+__all__ = ["InspectionError", "has_loss", "inspect"]

@@ -1,0 +1,276 @@
+"""`inspect`: one look at a model, measured and predicted.
+
+Owns which loss is differentiated, and what is said where something cannot be measured or predicted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_initscope import graph
+from keras_initscope.callbacks.watch import steps_taken
+from keras_initscope.inspection.batch import (
+    Batch,
+    InspectionError,
+    batch_of,
+    check_inputs,
+    inputs_in_order,
+)
+from keras_initscope.inspection.rows import rows
+from keras_initscope.inspection.undisturbed import undisturbed
+from keras_initscope.measurement import backends, steps
+from keras_initscope.measurement.meter import Meter
+from keras_initscope.prediction.matching import matched
+from keras_initscope.prediction.signal import predict_signal
+from keras_initscope.records import Quantity, Report, Snapshot, StepInfo
+
+_QUANTITIES = frozenset(Quantity) - {Quantity.KERNEL_UPDATE}
+_COTANGENT = "gradients of a cotangent of variance 1 at the output"
+_SCALED = (
+    "The gradients of theory are multiplied by one factor, so that they agree with those of the "
+    "loss in the deepest layer where both are known."
+)
+
+
+def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
+    """See what a model does with signal and gradient before it trains.
+
+    Use it on a fresh model, to see at which layer activations or gradients vanish or explode, and
+    whether theory expected it. It runs one training step on a batch without its effects, with
+    `training=True` (BatchNormalization takes the statistics of the batch, dropout drops), measures
+    every layer, and predicts the same numbers from the moments of the batch and the weights as
+    they are. Variables, seeds, metrics, optimizer and random number generators stay as they are; a
+    model without weights is built.
+
+    What is differentiated is the compiled loss, by way of the model's own training step; for a
+    model without one the mean of `loss` over the examples, and what the model adds to it; and where
+    there is neither `loss` nor `y`, the outputs themselves, each element times +1 or -1, drawn with
+    a fixed seed. Then the derivative of the sum by each output of each example has variance 1, as
+    signal theory assumes. A loss that is a mean over `B` examples has cotangents smaller by `B`: to
+    compare, its mean square gradients are multiplied by `B**2`.
+
+    Predicted gradients are brought to the scale of the measured loss by one factor, see
+    `keras_initscope.prediction.matching.matched`.
+
+    Args:
+        model: A Keras model of any kind, compiled or not.
+        x: Inputs as arrays or tensors, in whatever structure the model takes; or a
+            `tf.data.Dataset`, `keras.utils.PyDataset` or generator, which gives its first batch.
+            Of arrays 256 examples are taken, spread evenly from the first to the last; fewer, down
+            to 8, if they would hold more than 4 million numbers.
+        y: Targets for the loss, as arrays; a dataset brings its own.
+        loss: For a model that is not compiled with one: a name, function or instance as in
+            `keras.losses`.
+
+    Returns:
+        A `keras_initscope.records.Report`: one row a layer with mean square and signal share of the
+        activation, mean square of the gradient, measured and predicted, and both snapshots. Where
+        the training step cannot be run without effects, it holds the weights alone and says why.
+
+    Raises:
+        ValueError: If the model does not take the data, or data and loss do not go together.
+        RuntimeError: If Keras runs on a backend that cannot be measured.
+
+    Example:
+
+    ```python
+    import keras
+    import numpy as np
+    import keras_initscope as initscope
+
+    hidden = [keras.layers.Dense(100, "relu", kernel_initializer="he_normal") for _ in range(5)]
+    model = keras.Sequential([keras.Input((20,)), *hidden, keras.layers.Dense(1)])
+    report = initscope.inspect(model, np.random.default_rng(0).normal(size=(200, 20)))
+    print(report)
+    assert all(0.2 < row.q_ratio < 5 for row in report.rows)
+    ```
+    """
+    backend = backends.current()
+    if not isinstance(model, keras.Model):
+        raise InspectionError(
+            f"Expected a Keras model. Received: {model!r} (of type {type(model).__name__})"
+        )
+    batch = batch_of(x, y)
+    check_inputs(model, batch)
+    _build(model, batch)
+    with undisturbed(model):
+        step, words = _step(model, batch, y, loss)
+        notes: list[str] = []
+        meter = Meter(model, graph.layers(model), _QUANTITIES, notes.append, step)
+        meter.before(batch.data)
+        if meter.fault is not None and backend.is_refusal(meter.fault):
+            raise InspectionError(_refused(model, batch, backend.message(meter.fault)))
+        measured = meter.after(steps_taken(model) if model.compiled else 0, 0)
+        info = meter.info(None)
+        predicted = _predicted(model, batch)
+    rescale = words != _COTANGENT
+    predicted = matched(predicted, measured, rescale=rescale)
+    notes.extend([_SCALED] if rescale else [])
+    return Report(
+        model=info,
+        measured=measured,
+        predicted=predicted,
+        rows=rows(info, measured, predicted),
+        loss=words,
+        examples=batch.examples,
+        notes=(*notes, *_nonfinite(batch, measured)),
+    )
+
+
+def _build(model: Any, batch: Batch) -> None:
+    if graph.has_weights(model):
+        return
+
+    def symbolic(tensor: Any) -> Any:
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        return keras.KerasTensor((None, *tensor.shape[1:]), dtype)
+
+    try:
+        with undisturbed(model):
+            model.__dict__["_compile_loss"] = None
+            graph.build(model, (keras.tree.map_structure(symbolic, batch.x),))
+    except Exception as error:  # the model is the user's and may raise anything
+        raise InspectionError(
+            f"The model {model.name!r} has no weights yet and cannot be built from this data: "
+            f"{backends.current().message(error)}. Received: {batch}. Call the model on a batch "
+            "first, or give it an `Input`."
+        ) from error
+
+
+def _step(model: Any, batch: Batch, y: Any, loss: Any) -> tuple[Callable[[Any], Any], str]:
+    """What is run, and what its gradients are in words."""
+    if has_loss(model):
+        return _compiled_step(model, batch, loss)
+    if loss is not None:
+        function = _loss_function(loss)
+        if batch.y is None:
+            raise InspectionError(
+                f"The loss {_name(loss)!r} needs targets. Received: y=None. Give `y`, or leave out "
+                "`loss` to look at the gradients of a unit-variance cotangent."
+            )
+        return steps.with_loss(model, function), f"loss {_name(loss)}"
+    if y is not None:
+        raise InspectionError(
+            f"The model {model.name!r} is not compiled with a loss, so `y` says nothing. Received: "
+            'a `y`, and loss=None. Give a `loss` such as "mse", compile the model, or leave out '
+            "`y` to look at the gradients of a unit-variance cotangent."
+        )
+    return steps.with_cotangent(model), _COTANGENT
+
+
+def has_loss(model: Any) -> bool:
+    """Whether a model is compiled with something that its training step differentiates."""
+    return bool(model.compiled) and (model._compile_loss is not None or _has_own_step(model))
+
+
+def _compiled_step(model: Any, batch: Batch, loss: Any) -> tuple[Callable[[Any], Any], str]:
+    if loss is not None:
+        raise InspectionError(
+            f"The model {model.name!r} is compiled with a loss of its own ({_name(model.loss)}). "
+            f"Received: loss={loss!r}. Leave `loss` out, or compile the model with it."
+        )
+    if batch.y is None and not _has_own_step(model):
+        raise InspectionError(
+            f"The model {model.name!r} is compiled with the loss {_name(model.loss)!r}, which "
+            f"needs targets. Received: {batch}, and no y. Give `y`, or batches `(x, y)`."
+        )
+    if _has_own_step(model) and model.loss is None:
+        return model.train_step, "loss of its own training step"
+    return model.train_step, f"loss {_name(model.loss)}"
+
+
+def _has_own_step(model: Any) -> bool:
+    return any(
+        getattr(type(model), name) is not getattr(keras.Model, name)
+        for name in ("train_step", "compute_loss")
+    )
+
+
+def _loss_function(loss: Any) -> Any:
+    try:
+        found = keras.losses.get(loss)
+    except (ValueError, TypeError) as error:
+        raise _unknown_loss(loss) from error
+    if not callable(found):
+        raise _unknown_loss(loss)
+    return found
+
+
+def _unknown_loss(loss: Any) -> InspectionError:
+    return InspectionError(
+        'Expected `loss` to be the name of a Keras loss such as "mse" or '
+        '"sparse_categorical_crossentropy", a function of targets and predictions, or a '
+        f"`keras.losses.Loss`. Received: loss={loss!r}"
+    )
+
+
+def _name(loss: Any) -> str:
+    if isinstance(loss, str):
+        return loss
+    if isinstance(loss, dict | list | tuple):
+        return ", ".join(dict.fromkeys(_name(each) for each in keras.tree.flatten(loss)))
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__))
+
+
+def _refused(model: Any, batch: Batch, reason: str) -> str:
+    return (
+        f"The model {model.name!r} does not take this batch: {reason}. Received: {batch}. Give "
+        "data of the shape, dtype and range that you would `fit` the model to."
+    )
+
+
+def _predicted(model: Any, batch: Batch) -> Snapshot:
+    """A prediction, or one that knows of no layer and says why."""
+    reason = _unpredictable(batch)
+    if not reason:
+        given = inputs_in_order(model, batch.x)
+        try:
+            return predict_signal(model, given if len(given) > 1 else given[0])
+        except Exception as error:  # the look goes on without it
+            reason = f"{type(error).__name__}: {error}"
+    return Snapshot(
+        step=0,
+        info=StepInfo(loss=None, learning_rate=None, time=time.time()),
+        stats=(),
+        origin="predicted",
+        unknown={node.path: reason for node in graph.layers(model)},
+    )
+
+
+def _unpredictable(batch: Batch) -> str:
+    if batch.examples < 2:
+        return "a single example has no moments; give a batch of several."
+    if _bad_inputs(batch):
+        return "x holds values that are NaN or infinite."
+    return ""
+
+
+def _bad_inputs(batch: Batch) -> int:
+    arrays = [keras.ops.convert_to_numpy(leaf) for leaf in keras.tree.flatten(batch.x)]
+    floats = [array for array in arrays if np.issubdtype(array.dtype, np.floating)]
+    return sum(int(np.count_nonzero(~np.isfinite(array))) for array in floats)
+
+
+def _nonfinite(batch: Batch, measured: Snapshot) -> list[str]:
+    """Where values that are not finite begin, in forward and in backward order."""
+    found = _bad_inputs(batch)
+    notes = [f"x holds {found} values that are NaN or infinite."] if found else []
+    for quantity, last in ((Quantity.ACTIVATION, 0), (Quantity.ACTIVATION_GRADIENT, -1)):
+        bad = [
+            stats
+            for stats in measured.stats
+            if stats.tap.quantity is quantity and stats.values.get("nonfinite_count")
+        ]
+        if bad:
+            tap, count = bad[last].tap, int(bad[last].values["nonfinite_count"])
+            kind = "Gradients" if quantity.is_gradient else "Activations"
+            notes.append(
+                f"{kind} are NaN or infinite from layer {tap.layer} on: {count} of {tap.size} "
+                "there. All numbers are of the finite ones."
+            )
+    return notes
