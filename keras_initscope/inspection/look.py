@@ -105,7 +105,7 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
         meter.before(batch.data)
         if meter.fault is not None and backend.is_refusal(meter.fault):
             raise InspectionError(_refused(model, batch, backend.message(meter.fault)))
-        measured = meter.after(steps_taken(model) if model.compiled else 0, 0)
+        measured = meter.after(steps_taken(model), 0)
         info = meter.info(None)
         predicted = _predicted(model, batch)
     rescale = words != _COTANGENT
@@ -135,10 +135,11 @@ def _build(model: Any, batch: Batch) -> None:
             model.__dict__["_compile_loss"] = None
             graph.build(model, (keras.tree.map_structure(symbolic, batch.x),))
     except Exception as error:  # the model is the user's and may raise anything
+        cause = error.__context__ if isinstance(error, RuntimeError) else None  # Keras wraps it
         raise InspectionError(
             f"The model {model.name!r} has no weights yet and cannot be built from this data: "
-            f"{backends.current().message(error)}. Received: {batch}. Call the model on a batch "
-            "first, or give it an `Input`."
+            f"{backends.current().message(cause or error)} Received: {batch}. Call the model on a "
+            "batch first, or give it an `Input`."
         ) from error
 
 
@@ -219,7 +220,7 @@ def _name(loss: Any) -> str:
 
 def _refused(model: Any, batch: Batch, reason: str) -> str:
     return (
-        f"The model {model.name!r} does not take this batch: {reason}. Received: {batch}. Give "
+        f"The model {model.name!r} does not take this batch: {reason} Received: {batch}. Give "
         "data of the shape, dtype and range that you would `fit` the model to."
     )
 

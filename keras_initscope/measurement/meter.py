@@ -105,7 +105,7 @@ class Meter:
             try:
                 graph.build(self._model, self._backend.symbolic_batch(iterator))
             except Exception as error:  # a model may only come into being in its first real step
-                self._explain_late_start(_first_line(error))
+                self._explain_late_start(self._backend.message(error))
             self._ready = graph.is_built(self._model)
         return self._ready
 
@@ -144,7 +144,7 @@ class Meter:
                 )
             except Exception as error:  # whatever the user's step raises is no reason to stop
                 self.fault = error
-                self._give_up(f"its training step cannot be traced: {_first_line(error)}")
+                self._give_up(f"its training step cannot be traced: {self._backend.message(error)}")
         return self._run(self._weights)
 
     def _run(self, compiled: Any, *args: Any) -> _Look:
@@ -227,7 +227,7 @@ class Meter:
     def _finish(self, entries: list[Entry], loss: Any) -> tuple[Any, Layout]:
         self._tells_loss = loss is not None
         packed, layout = packing.pack(entries, self._backend)
-        rate = getattr(getattr(self._model, "optimizer", None), "learning_rate", None)
+        rate = getattr(self._model.optimizer, "learning_rate", None)
         header = ops.stack([_scalar(loss), _scalar(rate)])
         packed = ops.concatenate([self._backend.bits(header), packed])
         return (packed, [_sampled(variable) for _, variable in self._updated()]), layout
@@ -300,8 +300,3 @@ def _scalar(value: Any) -> Any:
     if value is None:
         return ops.array(float("nan"), "float32")
     return ops.reshape(ops.cast(ops.convert_to_tensor(value), "float32"), (-1,))[0]
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"

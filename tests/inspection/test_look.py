@@ -134,16 +134,16 @@ def test_it_runs_in_training_mode():
 
 
 def test_prediction_and_measurement_agree_up_to_finite_width():
-    """tanh at width 500: 5 % and three standard deviations of a single network."""
+    """tanh at width 1000: 5 % and three standard deviations of a single network."""
     keras.utils.set_random_seed(1)
-    hidden = [layers.Dense(500, "tanh", kernel_initializer="lecun_normal") for _ in range(8)]
-    model = keras.Sequential([keras.Input((300,)), *hidden, layers.Dense(100)])
+    hidden = [layers.Dense(1000, "tanh", kernel_initializer="lecun_normal") for _ in range(4)]
+    model = keras.Sequential([keras.Input((300,)), *hidden, layers.Dense(1000)])
     report = initscope.inspect(model, np.random.default_rng(0).normal(size=(200, 300)))
-    assert len(report.rows) == 9
+    assert len(report.rows) == 5
     for row in report.rows:
         assert abs(row.q_ratio - 1) < 0.05 + 3 * row.q_error
         assert abs(row.gradient_ratio - 1) < 0.05 + 3 * row.gradient_error
-        assert row.q_error < 0.35
+        assert row.q_error < 0.2
 
 
 def _two_in_two_out():
@@ -162,7 +162,8 @@ def test_several_inputs_and_outputs():
     assert [row.predicted_q for row in as_list.rows] == [row.predicted_q for row in as_dict.rows]
     model.compile("sgd", "mse")
     compiled = initscope.inspect(model, [a, b], y)
-    np.testing.assert_allclose(_columns(compiled), _columns(as_list), rtol=1e-5)
+    for a, b in zip(_columns(compiled), _columns(as_list), strict=True):
+        assert a[1:] == pytest.approx(b[1:], rel=1e-5)
     assert compiled.measured.info.loss == pytest.approx(as_list.measured.info.loss, rel=1e-6)
 
 
