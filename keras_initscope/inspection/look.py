@@ -30,6 +30,8 @@ from keras_initscope.prediction.signal import predict_signal
 from keras_initscope.records import Quantity, Report, Snapshot, StepInfo
 
 _QUANTITIES = frozenset(Quantity) - {Quantity.KERNEL_UPDATE}
+_FORWARD = (Quantity.PREACTIVATION, Quantity.ACTIVATION)
+_BACKWARD = (Quantity.PREACTIVATION_GRADIENT, Quantity.ACTIVATION_GRADIENT)
 _COTANGENT = "gradients of a cotangent of variance 1 at the output"
 _SCALED = (
     "The gradients of theory are multiplied by one factor, so that they agree with those of the "
@@ -261,17 +263,14 @@ def _nonfinite(batch: Batch, measured: Snapshot) -> list[str]:
     """Where values that are not finite begin, in forward and in backward order."""
     found = _bad_inputs(batch)
     notes = [f"x holds {found} values that are NaN or infinite."] if found else []
-    for quantity, last in ((Quantity.ACTIVATION, 0), (Quantity.ACTIVATION_GRADIENT, -1)):
-        bad = [
-            stats
-            for stats in measured.stats
-            if stats.tap.quantity is quantity and stats.values.get("nonfinite_count")
-        ]
-        if bad:
-            tap, count = bad[last].tap, int(bad[last].values["nonfinite_count"])
-            kind = "Gradients" if quantity.is_gradient else "Activations"
+    bad = [each.tap for each in measured.stats if each.values.get("nonfinite_count")]
+    forward = [tap for tap in bad if tap.quantity in _FORWARD]
+    backward = [tap for tap in bad if tap.quantity in _BACKWARD]
+    for name, taps in (("Values", forward[:1]), ("Gradients", backward[-1:])):
+        for tap in taps:
+            count = int(measured.find(tap.quantity, tap.name).values["nonfinite_count"])
             notes.append(
-                f"{kind} are NaN or infinite from layer {tap.layer} on: {count} of {tap.size} "
-                "there. All numbers are of the finite ones."
+                f"{name} are NaN or infinite from the {tap.quantity.value.split('_')[0]} of layer "
+                f"{tap.layer} on: {count} of {tap.size} there. All numbers are of the finite ones."
             )
     return notes

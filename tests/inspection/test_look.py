@@ -278,10 +278,10 @@ def test_inputs_that_are_not_finite_are_reported(bad):
     x[3, 2] = bad
     report = initscope.inspect(_mlp(), x)
     assert report.notes[0] == "x holds 1 values that are NaN or infinite."
-    assert "from layer hidden_0 on" in report.notes[1]
+    assert "from the preactivation of layer hidden_0 on: 7 of 168 there" in report.notes[1]
     assert all(row.predicted_q is None for row in report.rows)
     assert "NaN or infinite" in report.rows[0].unknown
-    assert report.rows[0].nonfinite > 0
+    assert report.rows[0].nonfinite == (14 if np.isnan(bad) else 0)
     assert str(report)
 
 
