@@ -210,6 +210,13 @@ def _generator():
         yield _normal(5), TARGETS
 
 
+@pytest.fixture(scope="module")
+def compiled_look():
+    model = _mlp()
+    model.compile("sgd", "mse")
+    return model, _columns(initscope.inspect(model, _normal(5), TARGETS))
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -221,10 +228,8 @@ def _generator():
     ],
     ids=["float64", "tensors", "tf.data", "PyDataset", "generator"],
 )
-def test_data_comes_in_every_form(make):
-    model = _mlp()
-    model.compile("sgd", "mse")
-    expected = _columns(initscope.inspect(model, _normal(5), TARGETS))
+def test_data_comes_in_every_form(make, compiled_look):
+    model, expected = compiled_look
     np.testing.assert_allclose(_columns(initscope.inspect(model, *make())), expected, rtol=1e-6)
 
 
