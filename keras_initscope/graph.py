@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.backend.common import global_state
 
 from keras_initscope.preserved import noted, preserved
 from keras_initscope.records import LayerInfo, Quantity
 
+_SEEDS = "global_seed_generator"
 _ADDED = ("bias", "beta")
 
 
@@ -100,7 +102,7 @@ def build(model: Any, batch: Any) -> None:
         return
     undo = noted([model, *compiled, *(node.layer for node in layers(model))])
     try:
-        with _left_alone(model.optimizer):
+        with _left_alone(getattr(model, "optimizer", None)):
             model._symbolic_build(data_batch=batch)
     except Exception:
         undo()
@@ -182,8 +184,22 @@ def traced(layer: Any, *args: Any, **kwargs: Any) -> Iterator[Operations]:
     """
     parts = [layer, *(node.layer for node in layers(layer))]
     inputs = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-    with preserved(parts):
+    with (
+        kept_seeds(),
+        preserved(parts),
+        keras.StatelessScope(),
+    ):  # a layer may assign to variables in its call
         yield _of_function(keras.Function(inputs, layer.call(*args, **kwargs)))
+
+
+@contextmanager
+def kept_seeds() -> Iterator[None]:
+    """Keep Keras' global seed generator, or that there is none yet."""
+    held = global_state.get_global_attribute(_SEEDS)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(_SEEDS, held)
 
 
 def _of_function(function: Any) -> Operations:

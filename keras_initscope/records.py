@@ -313,7 +313,7 @@ class Report:
 
     def __str__(self) -> str:
         cells = [_cells(row, row.layer.path) for row in self.rows]
-        table = aligned(_COLUMNS, fitted(_COLUMNS, cells, (1, 2), _WIDTH), _LEFT)
+        table = aligned(_COLUMNS, fitted(_COLUMNS, cells, (2, 1), _WIDTH), _LEFT)
         parts = [self._headline(), table, _LEGEND, bulleted(self._remarks(), _WIDTH)]
         return "\n\n".join(filter(None, parts))
 

@@ -59,16 +59,16 @@ def fitted(
     Args:
         header: Names of the columns.
         cells: The rows.
-        columns: Which columns may be shortened; the widest gives way first.
+        columns: Which columns may be shortened, in the order in which they give way.
         width: How wide the table may be. It is wider only where those columns cannot give more.
 
     Returns:
         The rows.
     """
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    for _ in range(max(0, sum(widths) + 2 * (len(widths) - 1) - width)):
-        widest = max(columns, key=lambda column: widths[column])
-        widths[widest] = max(_NARROWEST, widths[widest] - 1)
+    for column in columns:
+        excess = max(0, sum(widths) + 2 * (len(widths) - 1) - width)
+        widths[column] = min(widths[column], max(_NARROWEST, widths[column] - excess))
     return [
         [shortened(cell, widths[i]) if i in columns else cell for i, cell in enumerate(row)]
         for row in cells
@@ -96,7 +96,7 @@ def shortened(text: str, width: int) -> str:
     """At most `width` characters of a text: both its ends, and an ellipsis for what is between."""
     if len(text) <= width:
         return text
-    head = max(0, (width - 1) // 3)
+    head = width // 2
     return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
 
 

@@ -141,7 +141,7 @@ def _saved(loss=None, shape=(64,), outputs=10, name="model.keras", **dense):
     parts = [hidden, keras.layers.Dense(outputs, **dense)]
     model = keras.Sequential([keras.Input(shape, name="pixels"), *parts], name="net")
     if loss:
-        model.compile("sgd", loss)
+        model.compile("adam", loss)
     model.save(name)
     return name
 

@@ -149,12 +149,51 @@ def test_order_as_seen_replaces_order_as_made():
     assert graph.reorder(nodes, {}) == nodes
 
 
+class Failing(keras.Model):
+    """Draws and counts before it turns out that it cannot be built."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.seen, self.generator = 0, [], np.random.default_rng(0)
+
+    def call(self, x):
+        self.calls += 1
+        self.seen.append(self.generator.normal())
+        raise ValueError("not without data")
+
+
+def test_building_that_fails_changes_nothing():
+    model = Failing()
+    model.compile("adam", "mse")
+    with pytest.raises(Exception, match="not without data"):
+        graph.build(model, (keras.KerasTensor((None, 3)), keras.KerasTensor((None, 1))))
+    assert (model.calls, model.seen, model.built) == (0, [], False)
+    assert model.generator.normal() == np.random.default_rng(0).normal()
+
+
+class Holder(keras.Model):
+    """Has a step of its own and no call."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+
+
+def test_a_model_that_is_never_called_has_the_weights_of_its_layers():
+    assert graph.has_weights(Holder())
+    unbuilt = Holder()
+    unbuilt.other = layers.Dense(2)
+    assert not graph.has_weights(unbuilt)
+
+
 def test_building_makes_what_the_first_step_needs_and_leaves_the_optimizer():
     model = keras.Sequential([layers.Dense(2), layers.Dense(1)])
     model.compile("adam", "mse", metrics=["mae"])
-    assert not graph.is_built(model)
+    assert not graph.has_weights(model)
     graph.build(model, (keras.KerasTensor((None, 3)), keras.KerasTensor((None, 1))))
-    assert graph.is_built(model)
+    assert graph.has_weights(model)
+    assert model._compile_metrics.built
+    assert model._compile_loss.built
     assert [tuple(v.shape) for v in model.trainable_variables] == [(3, 2), (2,), (2, 1), (1,)]
     assert not model.optimizer.built
     kernel = np.asarray(model.layers[0].kernel.value)

@@ -221,4 +221,5 @@ def _named(tensor: Any) -> str:
 
 
 def _dimensions(shape: Iterable[int | None]) -> str:
-    return f"({', '.join('any' if each is None else str(each) for each in shape)})"
+    sizes = ["any" if each is None else str(each) for each in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"

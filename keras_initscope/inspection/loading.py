@@ -5,6 +5,7 @@ Owns what a file may be: nothing that is loaded here runs code, unless it is ask
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -37,7 +38,9 @@ def load_model(path: str | Path, *, unsafe: bool = False, compiled: bool = True)
     """
     file = _checked(path, ".keras", "a model, as `model.save` writes it")
     try:
-        return keras.models.load_model(file, safe_mode=not unsafe, compile=compiled)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*loading for optimizer")  # a look has no use for it
+            return keras.models.load_model(file, safe_mode=not unsafe, compile=compiled)
     except Exception as error:  # whatever a broken file or a layer of the user's may raise
         lines = str(error).strip().splitlines() or [""]
         hint = (
@@ -63,7 +66,9 @@ def load_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     Raises:
         InspectionError: If it cannot be loaded.
     """
-    file = _checked(path, ".npz", "arrays, as `numpy.savez(file, x=..., y=...)` writes them")
+    file = _checked(
+        path, ".npz", "arrays, as `numpy.savez(file, x=..., y=...)` writes them, or digits"
+    )
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}

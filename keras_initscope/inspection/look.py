@@ -22,7 +22,7 @@ from keras_initscope.inspection.batch import (
     inputs_in_order,
 )
 from keras_initscope.inspection.rows import rows
-from keras_initscope.inspection.undisturbed import undisturbed
+from keras_initscope.inspection.undisturbed import undisturbed, weights_alone
 from keras_initscope.measurement import backends, steps
 from keras_initscope.measurement.meter import Meter
 from keras_initscope.prediction.matching import matched
@@ -30,6 +30,8 @@ from keras_initscope.prediction.signal import predict_signal
 from keras_initscope.records import Quantity, Report, Snapshot, StepInfo
 
 _QUANTITIES = frozenset(Quantity) - {Quantity.KERNEL_UPDATE}
+_FORWARD = (Quantity.PREACTIVATION, Quantity.ACTIVATION)
+_BACKWARD = (Quantity.PREACTIVATION_GRADIENT, Quantity.ACTIVATION_GRADIENT)
 _COTANGENT = "gradients of a cotangent of variance 1 at the output"
 _SCALED = (
     "The gradients of theory are multiplied by one factor, so that they agree with those of the "
@@ -105,7 +107,7 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
         meter.before(batch.data)
         if meter.fault is not None and backend.is_refusal(meter.fault):
             raise InspectionError(_refused(model, batch, backend.message(meter.fault)))
-        measured = meter.after(steps_taken(model) if model.compiled else 0, 0)
+        measured = meter.after(steps_taken(model), 0)
         info = meter.info(None)
         predicted = _predicted(model, batch)
     rescale = words != _COTANGENT
@@ -131,14 +133,14 @@ def _build(model: Any, batch: Batch) -> None:
         return keras.KerasTensor((None, *tensor.shape[1:]), dtype)
 
     try:
-        with undisturbed(model):
-            model.__dict__["_compile_loss"] = None
+        with weights_alone(model):
             graph.build(model, (keras.tree.map_structure(symbolic, batch.x),))
     except Exception as error:  # the model is the user's and may raise anything
+        cause = error.__context__ if isinstance(error, RuntimeError) else None  # Keras wraps it
         raise InspectionError(
             f"The model {model.name!r} has no weights yet and cannot be built from this data: "
-            f"{backends.current().message(error)}. Received: {batch}. Call the model on a batch "
-            "first, or give it an `Input`."
+            f"{backends.current().message(cause or error)} Received: {batch}. Call the model on a "
+            "batch first, or give it an `Input`."
         ) from error
 
 
@@ -219,7 +221,7 @@ def _name(loss: Any) -> str:
 
 def _refused(model: Any, batch: Batch, reason: str) -> str:
     return (
-        f"The model {model.name!r} does not take this batch: {reason}. Received: {batch}. Give "
+        f"The model {model.name!r} does not take this batch: {reason} Received: {batch}. Give "
         "data of the shape, dtype and range that you would `fit` the model to."
     )
 
@@ -260,17 +262,14 @@ def _nonfinite(batch: Batch, measured: Snapshot) -> list[str]:
     """Where values that are not finite begin, in forward and in backward order."""
     found = _bad_inputs(batch)
     notes = [f"x holds {found} values that are NaN or infinite."] if found else []
-    for quantity, last in ((Quantity.ACTIVATION, 0), (Quantity.ACTIVATION_GRADIENT, -1)):
-        bad = [
-            stats
-            for stats in measured.stats
-            if stats.tap.quantity is quantity and stats.values.get("nonfinite_count")
-        ]
-        if bad:
-            tap, count = bad[last].tap, int(bad[last].values["nonfinite_count"])
-            kind = "Gradients" if quantity.is_gradient else "Activations"
+    bad = [each.tap for each in measured.stats if each.values.get("nonfinite_count")]
+    forward = [tap for tap in bad if tap.quantity in _FORWARD]
+    backward = [tap for tap in bad if tap.quantity in _BACKWARD]
+    for name, taps in (("Values", forward[:1]), ("Gradients", backward[-1:])):
+        for tap in taps:
+            count = int(measured.find(tap.quantity, tap.name).values["nonfinite_count"])
             notes.append(
-                f"{kind} are NaN or infinite from layer {tap.layer} on: {count} of {tap.size} "
-                "there. All numbers are of the finite ones."
+                f"{name} are NaN or infinite from the {tap.quantity.value.split('_')[0]} of layer "
+                f"{tap.layer} on: {count} of {tap.size} there. All numbers are of the finite ones."
             )
     return notes

@@ -62,17 +62,8 @@ def hooked(model: Any, layers: Sequence[Any]) -> Iterator[None]:
     """
     with _hooking, preserved([model, *layers]), _class_hooks(), _activation_hooks(layers):
         # Past Keras' attribute tracking, which would note a change of the model.
-        model.__dict__.update(
-            _compile_metrics=None, _compile_loss=_fresh(model.__dict__.get("_compile_loss"))
-        )
+        model.__dict__["_compile_metrics"] = None
         yield
-
-
-def _fresh(loss: Any) -> Any:
-    """A compiled loss that may be built without leaving a trace."""
-    if loss is None or loss.built:
-        return loss
-    return type(loss)(loss._user_loss, loss._user_loss_weights, loss.reduction, loss.output_names)
 
 
 def hand_over(loss: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:

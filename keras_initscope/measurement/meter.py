@@ -105,7 +105,7 @@ class Meter:
             try:
                 graph.build(self._model, self._backend.symbolic_batch(iterator))
             except Exception as error:  # a model may only come into being in its first real step
-                self._explain_late_start(_first_line(error))
+                self._explain_late_start(self._backend.message(error))
             self._ready = graph.has_weights(self._model)
         return self._ready
 
@@ -146,12 +146,13 @@ class Meter:
                 )
             except Exception as error:  # whatever the user's step raises is no reason to stop
                 self.fault = error
-                self._give_up(f"its training step cannot be traced: {_first_line(error)}")
+                self._give_up(f"its training step cannot be traced: {self._backend.message(error)}")
         if not self._weights_only:
             try:
                 return self._run(self._step, batch)
             except Exception as error:  # no memory, or nothing that XLA can compile
-                self._give_up(f"running the step once more failed: {_first_line(error)}")
+                self.fault = error
+                self._give_up(f"running the step once more failed: {self._backend.message(error)}")
         self._weights.prepare()
         return self._run(self._weights)
 
@@ -307,8 +308,3 @@ def _scalar(value: Any) -> Any:
     if value is None:
         return ops.array(float("nan"), "float32")
     return ops.reshape(ops.cast(ops.convert_to_tensor(value), "float32"), (-1,))[0]
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"

@@ -105,6 +105,7 @@ def _draw_panel(axes: Any, rows: Sequence[LayerRow], fields: Sequence[str]) -> N
     style = {"color": _MEASURED, "marker": "o" if few else "", "markersize": 4.0}
     axes.plot(places, heights(measured), label="measured", linewidth=1.5, **style)
     style = {"color": _PREDICTED, "marker": "_" if few else "", "markersize": 7.0}
+    style["markeredgewidth"] = 2.0
     axes.plot(places, heights(predicted), "--", label="theory", linewidth=1.5, **style)
     band = {"color": _PREDICTED, "alpha": 0.2, "linewidth": 0}
     axes.fill_between(places, heights(lower), heights(upper), label=_BAND, **band)

@@ -68,6 +68,28 @@ def spectral():
     return model, _data(5)
 
 
+class Python(layers.Layer):
+    """Draws and counts in Python, and halves its weight in its call."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator, self.calls = np.random.default_rng(0), 0
+
+    def build(self, shape):
+        self.w = self.add_weight(shape=shape[-1:], initializer="ones")
+
+    def call(self, x, training=False):
+        if not training:
+            return x
+        self.calls += 1
+        self.w.assign(0.5 * self.w)
+        return x * self.w * self.generator.normal() * self.calls
+
+
+def python():
+    return keras.Sequential([keras.Input((5,)), Python(), layers.Dense(2)]), _data(5)
+
+
 def lstm():
     model = keras.Sequential(
         [
@@ -134,7 +156,7 @@ def custom():
     return Custom(parts), _data(5)
 
 
-MODELS = [mlp, cnn, spectral, lstm, subclassed, custom]
+MODELS = [mlp, cnn, spectral, python, lstm, subclassed, custom]
 
 
 class Batches(keras.utils.PyDataset):

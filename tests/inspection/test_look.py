@@ -90,7 +90,10 @@ def test_a_mean_over_the_examples_makes_gradients_smaller_by_their_number():
 
 def test_what_a_model_adds_to_the_loss_counts():
     model = keras.Sequential(
-        [keras.Input((5,)), layers.Dense(3, kernel_regularizer=keras.regularizers.L2(1.0))]
+        [
+            keras.Input((5,)),
+            layers.Dense(3, kernel_regularizer=keras.regularizers.L2(1.0), name="dense"),
+        ]
     )
     x, kernel = _normal(5), model.layers[0].kernel.numpy()
     report = initscope.inspect(model, x, TARGETS, lambda y, outputs: ops.zeros((EXAMPLES,)))
@@ -134,16 +137,16 @@ def test_it_runs_in_training_mode():
 
 
 def test_prediction_and_measurement_agree_up_to_finite_width():
-    """tanh at width 500: 5 % and three standard deviations of a single network."""
+    """tanh at width 1000: 5 % and three standard deviations of a single network."""
     keras.utils.set_random_seed(1)
-    hidden = [layers.Dense(500, "tanh", kernel_initializer="lecun_normal") for _ in range(8)]
-    model = keras.Sequential([keras.Input((300,)), *hidden, layers.Dense(100)])
+    hidden = [layers.Dense(1000, "tanh", kernel_initializer="lecun_normal") for _ in range(4)]
+    model = keras.Sequential([keras.Input((300,)), *hidden, layers.Dense(1000)])
     report = initscope.inspect(model, np.random.default_rng(0).normal(size=(200, 300)))
-    assert len(report.rows) == 9
+    assert len(report.rows) == 5
     for row in report.rows:
         assert abs(row.q_ratio - 1) < 0.05 + 3 * row.q_error
         assert abs(row.gradient_ratio - 1) < 0.05 + 3 * row.gradient_error
-        assert row.q_error < 0.35
+        assert row.q_error < 0.2
 
 
 def _two_in_two_out():
@@ -162,7 +165,8 @@ def test_several_inputs_and_outputs():
     assert [row.predicted_q for row in as_list.rows] == [row.predicted_q for row in as_dict.rows]
     model.compile("sgd", "mse")
     compiled = initscope.inspect(model, [a, b], y)
-    np.testing.assert_allclose(_columns(compiled), _columns(as_list), rtol=1e-5)
+    for a, b in zip(_columns(compiled), _columns(as_list), strict=True):
+        assert a[1:] == pytest.approx(b[1:], rel=1e-5)
     assert compiled.measured.info.loss == pytest.approx(as_list.measured.info.loss, rel=1e-6)
 
 
@@ -209,6 +213,13 @@ def _generator():
         yield _normal(5), TARGETS
 
 
+@pytest.fixture(scope="module")
+def compiled_look():
+    model = _mlp()
+    model.compile("sgd", "mse")
+    return model, _columns(initscope.inspect(model, _normal(5), TARGETS))
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -220,10 +231,8 @@ def _generator():
     ],
     ids=["float64", "tensors", "tf.data", "PyDataset", "generator"],
 )
-def test_data_comes_in_every_form(make):
-    model = _mlp()
-    model.compile("sgd", "mse")
-    expected = _columns(initscope.inspect(model, _normal(5), TARGETS))
+def test_data_comes_in_every_form(make, compiled_look):
+    model, expected = compiled_look
     np.testing.assert_allclose(_columns(initscope.inspect(model, *make())), expected, rtol=1e-6)
 
 
@@ -277,10 +286,10 @@ def test_inputs_that_are_not_finite_are_reported(bad):
     x[3, 2] = bad
     report = initscope.inspect(_mlp(), x)
     assert report.notes[0] == "x holds 1 values that are NaN or infinite."
-    assert "from layer hidden_0 on" in report.notes[1]
+    assert "from the preactivation of layer hidden_0 on: 7 of 168 there" in report.notes[1]
     assert all(row.predicted_q is None for row in report.rows)
     assert "NaN or infinite" in report.rows[0].unknown
-    assert report.rows[0].nonfinite > 0
+    assert report.rows[0].nonfinite == (14 if np.isnan(bad) else 0)
     assert str(report)
 
 

@@ -40,8 +40,18 @@ _HARMLESS = (
     "While",
     "Placeholder",
 )
-#: How the lines begin that say where in a graph an error happened.
-_WHERE = ("Graph execution error", "Detected at node", "File ", "<stack traces", "[[", "(0)", "(1)")
+#: How the lines begin that say where an error happened: in a graph, or in a layer.
+_WHERE = (
+    "Graph execution error",
+    "Detected at node",
+    "File ",
+    "<stack traces",
+    "[[",
+    "(0)",
+    "(1)",
+    "Exception encountered when calling",
+)
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 #: How many shapes of batches get a graph of their own; the last batch is often a shorter one.
 _EXACT_SHAPES = 3
 _GRID = np.linspace(-12.0, 12.0, 1921, dtype=np.float32)
@@ -325,11 +335,10 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def message(error: BaseException) -> str:
-    """The line of an error's text that says what is wrong."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    if isinstance(error, tf.errors.OpError):  # preceded by where in the graph it happened
-        lines = [line for line in lines if not line.startswith(_WHERE)]
-    return next(filter(None, lines), type(error).__name__)
+    """The line of an error's text that says what is wrong, not where."""
+    lines = [_STYLE.sub("", line).strip() for line in str(error).splitlines()]
+    found = next((line for line in lines if line and not line.startswith(_WHERE)), "")
+    return f"{type(error).__name__}: {found}" if found else type(error).__name__
 
 
 def without_optionals(batch: Any) -> Any:
