@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_initscope.prediction.activation import fused
 from keras_initscope.prediction.primitives import fresh, weighted_gradient, with_bias
-from keras_initscope.prediction.spatial import along, window
+from keras_initscope.prediction.spatial import along, evenness, window
 from keras_initscope.prediction.state import Array, Gradient, State
 from keras_initscope.prediction.transfer import UnpredictableError, kernel_of, transfer
 from keras_initscope.prediction.weights import Weights, values_of, weights_of
@@ -30,6 +30,7 @@ def convolved(
     forward: float,
     back: float,
     bias: Weights,
+    even: float | None = None,
 ) -> State:
     """`q'(i) = C_in E w^2 sum_window q + E b^2`; backward `C_out E w^2` and the transposed windows.
 
@@ -40,6 +41,7 @@ def convolved(
         forward: Channels that an output sees, times `E w^2`.
         back: Channels that see an input, times `E w^2`.
         bias: The biases.
+        even: `spatial.evenness` over all axes; `None` where it is not known.
     """
     transposed = [matrix.T for matrix in matrices]
     positions = tuple(len(matrix) for matrix in matrices)
@@ -53,7 +55,9 @@ def convolved(
 
     p = summed(x.p)
     maps = (summed(x.q), p, p if x.r is x.p else summed(x.r))
-    return with_bias(fresh(x, (*positions, channels), maps, pull=pull), bias.square, bias.mean)
+    more = {} if even is None else {"m": forward * even * x.m}
+    made = fresh(x, (*positions, channels), maps, pull=pull, **more)
+    return with_bias(made, bias.square, bias.mean)
 
 
 def _channels_last(layer: Any) -> None:
@@ -74,13 +78,21 @@ def _even(layer: Any, name: str, rank: int) -> None:
 
 
 def _windows(layer: Any, x: State) -> list[Array]:
+    return [window(*axis) for axis in _geometry(layer, x)]
+
+
+def _evenness(layer: Any, x: State) -> float:
+    return prod(evenness(*axis) for axis in _geometry(layer, x))
+
+
+def _geometry(layer: Any, x: State) -> list[tuple[int, int, int, int, str]]:
     sizes, strides, dilations = (
         getattr(layer, name) for name in ("kernel_size", "strides", "dilation_rate")
     )
     rank = len(x.positions)
     strides, dilations = (v if isinstance(v, tuple) else (v,) * rank for v in (strides, dilations))
     return [
-        window(size, taps, stride, dilation, layer.padding)
+        (size, taps, stride, dilation, layer.padding)
         for size, taps, stride, dilation in zip(x.positions, sizes, strides, dilations, strict=True)
     ]
 
@@ -97,6 +109,7 @@ def _conv(layer: Any, x: State, **_: Any) -> Any:
         seen * kernel.square,
         layer.filters // layer.groups * kernel.square,
         weights_of(layer, "bias"),
+        _evenness(layer, x),
     )
     return fused(layer, made)
 
@@ -111,7 +124,13 @@ def _by_channel(layer: Any, x: State, name: str, bias: Weights) -> State:
     _even(layer, name, len(x.positions))
     multiplier = layer.depth_multiplier
     return convolved(
-        x, x.units * multiplier, _windows(layer, x), kernel.square, multiplier * kernel.square, bias
+        x,
+        x.units * multiplier,
+        _windows(layer, x),
+        kernel.square,
+        multiplier * kernel.square,
+        bias,
+        _evenness(layer, x),
     )
 
 
@@ -127,6 +146,7 @@ def _separable(layer: Any, x: State, **_: Any) -> Any:
         inner.units * kernel.square,
         layer.filters * kernel.square,
         weights_of(layer, "bias"),
+        1.0,
     )
     return fused(layer, made)
 

@@ -76,15 +76,26 @@ def _beside(inputs: list[State], axis: int) -> State:
     return _side_by_side(
         inputs,
         (*inputs[0].positions, int(sizes.sum())),
-        [mean(name) for name in ("q", "p", "r", "mu")],
-        lambda gradient: tuple(gradient for _ in inputs),
+        [mean(name) for name in ("q", "p", "r", "mu", "m")],
+        lambda gradient: tuple(_piece(gradient, start) for start in np.cumsum(sizes) - sizes),
     )
+
+
+def _piece(gradient: Gradient, start: float) -> Gradient:
+    """That of the units from `start` on: fresh weights make it independent of other units'."""
+    sources = gradient.sources
+    own = None if sources is None else frozenset((source, start) for source in sources)
+    return gradient.changed(gradient.g, gradient.r, slope=gradient.slope, sources=own)
 
 
 def _behind(inputs: list[State], axis: int) -> State:
     place = len(inputs[0].shape) + axis
     edges = np.cumsum([0, *(x.shape[place] for x in inputs)])
     maps = [np.concatenate([x.maps()[i] for x in inputs], axis=place) for i in range(4)]
+    shares = np.diff(edges) / edges[-1]
+    means = np.array([float(np.mean(x.mu)) for x in inputs])
+    alike = np.array([x.m for x in inputs]) - means**2
+    maps.append(np.asarray(shares**2 @ alike + (shares @ means) ** 2))
     shape = (*inputs[0].shape[:place], int(edges[-1]), *inputs[0].shape[place + 1 :])
 
     def pull(gradient: Gradient) -> tuple[Gradient, ...]:
@@ -99,13 +110,14 @@ def _side_by_side(
     inputs: list[State], shape: tuple[int, ...], maps: list[Array], pull: Callable[..., Any]
 ) -> State:
     same = all(x.r is x.p for x in inputs)
-    q, p, r, mu = maps
+    q, p, r, mu, m = maps
     return state(
         shape,
         q,
         p,
         p if same else r,
         mu,
+        m=float(m),
         sources=joined(*(x.sources for x in inputs)),
         noise=float(np.mean([x.noise for x in inputs])),
         parents=tuple(inputs),

@@ -36,6 +36,7 @@ def standardized(
     variance: Array,
     affine: tuple[Weights, Weights],
     back: float,
+    m: float | None = None,
 ) -> State:
     """`gamma (x - m) / s + beta`, given the centred moments `q`, `p`, `r` and `s^2`.
 
@@ -56,6 +57,7 @@ def standardized(
         p,
         p if centred[2] is centred[1] else r,
         np.full_like(q, beta.mean),
+        m=float(np.mean(p) if m is None else np.mean(scale) * m + beta.square),
         sources=x.sources,
         noise=0.0,
         parents=(x,),
@@ -75,20 +77,45 @@ def _(layer: Any, x: State, **_: Any) -> State:
         raise UnpredictableError(f"it normalizes axis {layer.axis}, which is not that of the units")
     if not layer.trainable:
         return _with_moving_statistics(layer, x)
-    variance = np.mean(x.q) - np.mean(x.p) + layer.epsilon
-    r = np.zeros_like(x.p) if x.r is x.p else x.r - x.p
-    centred = (x.q - x.p, np.zeros_like(x.p), r)
-    made = standardized(x, centred, np.asarray(variance), _affine(layer), 1.0)
+    variance = np.mean(x.q) - x.m + layer.epsilon
+    rest = _left(x)
+    r = rest if x.r is x.p else x.r - x.p + rest
+    centred = (x.q - x.p + rest, rest, r)
+    made = standardized(x, centred, np.asarray(variance), _affine(layer), 1.0, 0.0)
     if np.isnan(made.p).any() or np.isnan(x.p).any():
         beta = _affine(layer)[1]
-        return state(**{**_fields(made), "p": np.full_like(made.p, beta.square)})
+        lost = np.full_like(made.p, beta.square)
+        return state(**{**_fields(made), "p": lost, "m": beta.square})
     return made
+
+
+def _left(x: State) -> Array:
+    """What is constant at a position but not of the mean over all: `p_i - 2 E x_i m + m`.
+
+    `E x_i m` is taken in proportion to `p_i`, so that nothing is left in the mean beyond
+    `mean(p) - m`.
+    """
+    mean = np.mean(x.p)
+    share = x.m / mean if mean > 0 else 0.0
+    return np.asarray(np.maximum(x.p - 2 * share * x.p + x.m, 0.0) if mean > 0 else 0 * x.p)
 
 
 def _fields(x: State) -> dict[str, Any]:
     return {
         name: getattr(x, name)
-        for name in ("shape", "q", "p", "r", "mu", "sources", "noise", "parents", "pull", "reason")
+        for name in (
+            "shape",
+            "q",
+            "p",
+            "r",
+            "mu",
+            "m",
+            "sources",
+            "noise",
+            "parents",
+            "pull",
+            "reason",
+        )
     }
 
 
@@ -125,7 +152,8 @@ def _within_groups(
     variance = q - own + epsilon
     centred = (x.q - own, x.p - pair, (x.p - pair) if x.r is x.p and not pooled else x.r - near)
     back = _fluctuation(x, positions * channels, True)
-    return standardized(x, centred, np.asarray(variance), affine, back)
+    m = x.m - float(np.mean(pair))
+    return standardized(x, centred, np.asarray(variance), affine, back, m)
 
 
 def _fluctuation(x: State, n: int, centred: bool) -> float:
@@ -190,7 +218,7 @@ def _rescaled(
     x: State, square: Array, affine: tuple[Weights, Weights], unknown: float = 1.0
 ) -> State:
     back = _fluctuation(x, x.units, False)
-    made = standardized(x, (x.q, x.p, x.r), square, affine, back)
+    made = standardized(x, (x.q, x.p, x.r), square, affine, back, x.m)
     gamma = affine[0]
     q = np.where(np.isnan(x.q), unknown * gamma.square, made.q)
     mu = gamma.mean * x.mu / np.sqrt(square)

@@ -56,7 +56,8 @@ def with_bias(x: State, square: float, mean: float) -> State:
     if square == 0:
         return x
     added = square + 2 * x.mu * mean
-    return replace(x, q=x.q + added, p=x.p + added, r=x.r + added, mu=x.mu + mean)
+    m = x.m + float(np.mean(added))
+    return replace(x, q=x.q + added, p=x.p + added, r=x.r + added, mu=x.mu + mean, m=m)
 
 
 def activated(x: State, phi: Nonlinearity) -> State:
@@ -79,6 +80,7 @@ def activated(x: State, phi: Nonlinearity) -> State:
         p,
         p if base.r is base.p else pair(base.r),
         of_gaussian("mean", whole, variance, mean),
+        m=_pair_anywhere(whole, base),
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
@@ -87,6 +89,13 @@ def activated(x: State, phi: Nonlinearity) -> State:
         reason=x.reason,
         pull=lambda gradient: (_through_slope(gradient, x, phi, whole, base),),
     )
+
+
+def _pair_anywhere(phi: Nonlinearity, x: State) -> float:
+    """`m` of `f(x)`: of two Gaussians of the mean variance."""
+    mean = np.asarray(np.mean(x.mu))
+    variance = np.maximum(np.mean(x.q) - mean**2, 0.0)
+    return float(of_pair(phi, np.asarray(variance), np.asarray(x.m - mean**2), mean))
 
 
 def _through_slope(
@@ -154,6 +163,7 @@ def scaled(x: State, factor: float) -> State:
         p=square * x.p,
         r=square * x.r,
         mu=factor * x.mu,
+        m=square * x.m,
         parents=(x,),
         through=through,
         parts=filtered(parts_of(x), lambda kernel: factor * kernel),
@@ -189,6 +199,7 @@ def shifted(x: State, mean: Any, square: Any) -> State:
         p=x.p + added,
         r=x.r + added,
         mu=x.mu + mean,
+        m=x.m + float(np.mean(added)),
         parents=(x,),
         through=through,
         parts=None,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_initscope.prediction.state import Array, Gradient, State, filtered, parts_of, state
 
@@ -35,6 +36,38 @@ def window(size: int, taps: int, stride: int, dilation: int, padding: str) -> Ar
     assert window(5, 3, 2, 1, "same").sum(axis=1).tolist() == [2, 3, 2]
     ```
     """
+    place, inside = _places(size, taps, stride, dilation, padding)
+    matrix = np.zeros((len(place), size))
+    for tap in range(taps):
+        seen = inside[:, tap]
+        matrix[np.nonzero(seen)[0], place[seen, tap]] += 1
+    matrix.setflags(write=False)
+    return matrix
+
+
+@lru_cache(maxsize=1024)
+def evenness(size: int, taps: int, stride: int, dilation: int, padding: str) -> float:
+    """`sum_t f_t^2`, `f_t` the share of outputs whose tap `t` lies inside the bounds.
+
+    What all positions have in common, the mean of a channel, passes each tap only where it is
+    inside. Arguments as for `window`.
+
+    Example:
+
+    ```python
+    from keras_initscope.prediction.spatial import evenness
+
+    assert evenness(8, 3, 1, 1, "valid") == 3
+    assert evenness(8, 3, 1, 1, "same") == 1 + 2 * (7 / 8) ** 2
+    ```
+    """
+    return float(np.sum(_places(size, taps, stride, dilation, padding)[1].mean(axis=0) ** 2))
+
+
+def _places(
+    size: int, taps: int, stride: int, dilation: int, padding: str
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where each tap of each output lies, `(outputs, taps)`, and whether that is inside."""
     reach = (taps - 1) * dilation + 1
     if padding == "valid":
         outputs, before = (size - reach) // stride + 1, 0
@@ -44,14 +77,8 @@ def window(size: int, taps: int, stride: int, dilation: int, padding: str) -> Ar
         before = reach - 1 if padding == "causal" else total // 2
     if outputs < 1:
         raise ValueError(f"A window of {reach} does not fit into {size} positions.")
-    matrix = np.zeros((outputs, size))
-    start = np.arange(outputs) * stride - before
-    for tap in range(taps):
-        place = start + tap * dilation
-        inside = (place >= 0) & (place < size)
-        matrix[np.nonzero(inside)[0], place[inside]] += 1
-    matrix.setflags(write=False)
-    return matrix
+    place = (np.arange(outputs) * stride - before)[:, None] + np.arange(taps) * dilation
+    return place, (place >= 0) & (place < size)
 
 
 def along(matrices: Sequence[Array], values: Array, positions: tuple[int, ...]) -> Array:
@@ -99,6 +126,7 @@ def resampled(x: State, matrices: Sequence[Array], kernel: Array | None = None) 
         p,
         r,
         along(matrices, x.mu, x.positions),
+        m=x.m * forward.mean**2,
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
@@ -116,6 +144,7 @@ class _Square:
         self._positions = positions
         self._squares = [matrix**2 for matrix in matrices]
         self._total = along(matrices, np.ones(()), positions)
+        self.mean = float(self._total.mean())
         self.outputs = tuple(len(matrix) for matrix in matrices)
         shared = [_shared(matrix) for matrix in matrices]
         self._near = [

@@ -87,6 +87,9 @@ class State:
         r: `E x_i x_j`, one example, two positions that lie close to each other. Independent pixels
             make two positions as different as two examples, `r = p`.
         mu: `E x`, over units.
+        m: `E x_ia x_jb`, two examples at any two positions: the square of a unit's mean over all of
+            them. At the borders of padded convolutions the constant part differs, so that
+            `m <= mean(p)`.
         sources: The fresh weights that made it what it is, seen from the last ones: two tensors
             without a common source are independent. `None` for possibly anything.
         noise: Sum of `log(1 + 5/n)` over the layers that it passed: its finite-width scatter.
@@ -105,6 +108,7 @@ class State:
     p: Array
     r: Array
     mu: Array
+    m: float
     sources: frozenset[object] | None
     noise: float = 0.0
     parents: tuple[State, ...] = ()
@@ -150,7 +154,8 @@ def state(
         p: Cross moment of two examples.
         r: Cross moment of two positions; `p` if `None`.
         mu: Mean.
-        **more: Other fields of `State`; `sources` is a fresh one if it is not given.
+        **more: Other fields of `State`. If they are not given, `sources` is a fresh one and `m` the
+            mean of `p`.
 
     Returns:
         The state.
@@ -172,6 +177,7 @@ def state(
 
     more.setdefault("sources", frozenset([object()]))
     found = as_map(p)
+    more.setdefault("m", float(found.mean()))
     return State(
         shape=shape,
         q=as_map(q),
@@ -242,6 +248,10 @@ def added(a: Array, b: Array) -> Array:
 
 
 def same_moments(x: State, **changes: Any) -> State:
-    """A new tensor with the moments of `x`, fields replaced."""
+    """A new tensor with the moments of `x`, fields replaced; `m` keeps its share of `p`."""
     changes.setdefault("key", object())
+    if "p" in changes:
+        before = float(np.mean(x.p))
+        share = x.m / before if before > 0 else 1.0
+        changes.setdefault("m", share * float(np.mean(changes["p"])))
     return replace(x, values=None, received=None, **changes)

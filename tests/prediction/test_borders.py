@@ -1,0 +1,57 @@
+"""Padding makes borders differ, so that positions have less in common than each has with itself."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_initscope.prediction.signal import predict_signal
+from keras_initscope.prediction.state import state
+from keras_initscope.prediction.transfer import apply
+
+L = keras.layers
+
+
+@pytest.mark.parametrize(
+    ("layer", "geometry"),
+    [
+        (L.Conv2D(512, 3, padding="same"), "3x3"),
+        (L.Conv2D(512, 3, strides=2, padding="same"), "strided"),
+        (L.Conv2D(512, 3, dilation_rate=2, padding="same"), "dilated"),
+        (L.DepthwiseConv2D(3, depth_multiplier=8, padding="same"), "depthwise"),
+        (L.ZeroPadding2D(1), "padding"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_mean_of_a_channel_passes_the_taps_inside(layer, geometry):
+    rng = np.random.default_rng(0)
+    constant = rng.normal(size=(1, 1, 1, 64))  # all of the signal is common to all positions
+    x = np.broadcast_to(constant, (1, 4, 4, 64))
+    made = []
+    for draw in range(8):
+        keras.utils.set_random_seed(draw)
+        copy = type(layer).from_config(layer.get_config())
+        made.append(np.mean(np.mean(keras.ops.convert_to_numpy(copy(x)), axis=(0, 1, 2)) ** 2))
+    square = float(np.mean(constant**2))
+    found = apply(copy, state((4, 4, 64), q=square, p=square, r=square))
+    # A squared Gaussian has the relative variance 2: of 512 units, 8 draws.
+    assert found.m == pytest.approx(np.mean(made), rel=4 * np.sqrt(2 / (512 * 8)))
+    assert found.m < float(np.mean(found.p)) * 0.95
+
+
+def test_a_batch_normalization_divides_by_what_is_not_common():
+    """On a 3 x 3 map of mostly constant signal the borders more than double the variance."""
+    variances = []
+    for draw in range(8):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(draw)
+        convolution = L.Conv2D(256, 3, padding="same", name="c")
+        model = keras.Sequential([keras.Input((3, 3, 64)), convolution, L.BatchNormalization()])
+        x = 1.0 + 0.5 * np.random.default_rng(draw).normal(size=(128, 3, 3, 64))
+        z = keras.ops.convert_to_numpy(convolution(x))
+        variances.append(z.var(axis=(0, 1, 2)).mean())
+    snapshot = predict_signal(model, input={"q": 1.25, "p": 1.0, "mu": 1.0}, weights="initializers")
+    # The gradient that leaves is 1 / s^2.
+    gradient = snapshot.profile("activation_gradient", "root_mean_square")["c"] ** 2
+    # The relative variance of s^2 is below 1/2 over 2048 units: what 9 taps make of a constant.
+    assert 1 / gradient == pytest.approx(np.mean(variances), rel=4 * np.sqrt(0.5 / 2048))
+    assert 1 / gradient > 2 * 0.25 * 64 * (2 / (9 * (64 + 256))) * 49 / 9
