@@ -58,7 +58,13 @@ def backward(outputs: Sequence[State | Unknown]) -> dict[object, Gradient]:
 
 
 def _pull(gradients: dict[object, Gradient], state: State) -> None:
-    pulled = () if state.pull is None else state.pull(gradients[state.key])
+    try:
+        with np.errstate(all="ignore"):
+            pulled = () if state.pull is None else state.pull(gradients[state.key])
+    except Exception as error:  # the rule may be the user's and may raise anything
+        reason = f"the way back failed: {type(error).__name__}: {error}"
+        _forget(gradients, Unknown(reason, None, state.parents))
+        return
     for parent, gradient in zip(state.parents, pulled):  # noqa: B905
         if gradient is not None:
             _add(gradients, parent, gradient)

@@ -16,9 +16,9 @@ import numpy as np
 from keras_initscope.prediction.activation import fused
 from keras_initscope.prediction.primitives import fresh, weighted_gradient, with_bias
 from keras_initscope.prediction.spatial import along, evenness, window
-from keras_initscope.prediction.state import Array, Gradient, State
+from keras_initscope.prediction.state import Array, Gradient, State, source
 from keras_initscope.prediction.transfer import UnpredictableError, kernel_of, transfer
-from keras_initscope.prediction.weights import Weights, values_of, weights_of
+from keras_initscope.prediction.weights import Weights, alike, sample_of, weights_of
 
 _UNEVEN = 0.5  # relative spread of the taps' mean squares beyond what chance gives
 
@@ -45,13 +45,14 @@ def convolved(
     """
     transposed = [matrix.T for matrix in matrices]
     positions = tuple(len(matrix) for matrix in matrices)
+    weights = source()
 
     def summed(values: Array) -> Array:
         return forward * along(matrices, values, x.positions)
 
     def pull(gradient: Gradient) -> tuple[Gradient]:
         g, r = (back * along(transposed, m, positions) for m in (gradient.g, gradient.r))
-        return (weighted_gradient(gradient, g, r, x.units),)
+        return (weighted_gradient(gradient, g, r, x.units, weights),)
 
     p = summed(x.p)
     maps = (summed(x.q), p, p if x.r is x.p else summed(x.r))
@@ -67,7 +68,9 @@ def _channels_last(layer: Any) -> None:
 
 def _even(layer: Any, name: str, rank: int) -> None:
     """Every tap of the window must weigh the same, as independent weights do."""
-    values = values_of(getattr(layer, name))
+    if alike(layer, name):
+        return
+    values = sample_of(layer, name)
     squares = np.mean(values**2, axis=tuple(range(rank, values.ndim)))
     chance = 6 * np.sqrt(2 / prod(values.shape[rank:]))
     mean = squares.mean()

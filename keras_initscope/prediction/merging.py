@@ -143,6 +143,8 @@ def _greatest(inputs: list[State], sign: float) -> State:
     """
     if len(inputs) != 2 or not independent(*inputs):
         raise UnpredictableError("the greatest of more than two tensors, or of dependent ones")
+    if inputs[0].shape != inputs[1].shape:
+        raise UnpredictableError("the greatest of tensors of different shapes")
     a, b = inputs
     moments = [x.q - x.mu**2 for x in inputs]
     rows = (*moments, a.p - a.mu**2, b.p - b.mu**2, sign * a.mu, sign * b.mu)

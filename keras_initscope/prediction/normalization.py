@@ -13,10 +13,17 @@ import numpy as np
 
 from keras_initscope.prediction.state import Array, Gradient, State, state
 from keras_initscope.prediction.transfer import UnpredictableError, apply, resets, transfer
-from keras_initscope.prediction.weights import Weights, multiplied_by, values_of, weights_of
+from keras_initscope.prediction.weights import (
+    Weights,
+    multiplied_by,
+    sample_of,
+    values_of,
+    weights_of,
+)
 from keras_initscope.theory.moments import moment
 
 _ONE = Weights(square=1.0, mean=1.0)
+_TINY = 1e-12  # as Keras keeps the length of a vector from being zero
 
 
 def _affine(layer: Any, scale: str = "gamma", shift: str = "beta") -> tuple[Weights, Weights]:
@@ -120,20 +127,39 @@ def _fields(x: State) -> dict[str, Any]:
 
 
 def _with_moving_statistics(layer: Any, x: State) -> State:
-    mean, variance = values_of(layer.moving_mean), values_of(layer.moving_variance)
+    """As it was made it divides by 1; learnt statistics are those of data that nobody gave."""
+    mean, variance = sample_of(layer, "moving_mean"), sample_of(layer, "moving_variance")
+    if np.any(mean):
+        raise UnpredictableError(
+            "it is frozen with statistics of data; only measuring tells what they do to this input"
+        )
     gamma, beta = _affine(layer)
-    factor = gamma.square * np.mean(1 / (variance + layer.epsilon))
-    shift = np.mean(mean**2 / (variance + layer.epsilon)) * gamma.square + beta.square
+    scale = 1 / np.sqrt(variance + layer.epsilon)
+    return _times_and_plus(
+        x,
+        (gamma.square * np.mean(scale**2), gamma.mean * np.mean(scale)),
+        (beta.square, beta.mean),
+        gamma.mean * np.mean(scale) * beta.mean,
+    )
+
+
+def _times_and_plus(
+    x: State, factor: tuple[float, float], shift: tuple[float, float], cross: float
+) -> State:
+    """`a x + b` for numbers of each unit, given `E a^2`, `E a`, `E b^2`, `E b` and `E a b`."""
+    added = 2 * cross * x.mu + shift[0]
     return state(
         x.shape,
-        factor * x.q + shift,
-        factor * x.p + shift,
-        factor * x.r + shift,
-        np.sqrt(factor) * x.mu + beta.mean,
+        factor[0] * x.q + added,
+        factor[0] * x.p + added,
+        factor[0] * x.r + added,
+        factor[1] * x.mu + shift[1],
+        m=factor[0] * x.m + float(np.mean(added)),
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
-        pull=lambda gradient: (gradient.times(factor),),
+        reason=x.reason,
+        pull=lambda gradient: (gradient.times(factor[0]),),
     )
 
 
@@ -177,6 +203,8 @@ def _fluctuation(x: State, n: int, centred: bool) -> float:
 @transfer.register(keras.layers.LayerNormalization)
 def _(layer: Any, x: State, **_: Any) -> State:
     """`q' = gamma^2 + beta^2`, `p' = gamma^2 (p - mu^2) / (q - mu^2) + beta^2`."""
+    if getattr(layer, "rms_scaling", False):
+        raise UnpredictableError("rms_scaling=True, which Keras deprecates")
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     axes = sorted(axis % (len(x.shape) + 1) for axis in axes)
     if axes[-1] != len(x.shape):
@@ -211,7 +239,7 @@ def _(layer: Any, x: State, **_: Any) -> State:
     """Each vector of units has length 1: `q' = 1/n`, `p' = p / (n q)`."""
     if not _last(layer.axis, x):
         raise UnpredictableError(f"it normalizes axis {layer.axis}, which is not that of the units")
-    return _rescaled(x, x.units * x.q, (_ONE, Weights(square=0.0)), 1 / x.units)
+    return _rescaled(x, x.units * x.q + _TINY, (_ONE, Weights(square=0.0)), 1 / x.units)
 
 
 def _rescaled(
@@ -229,18 +257,21 @@ def _rescaled(
 def _(layer: Any, x: Any, **_: Any) -> Any:
     """The kernel is divided by its largest singular value, as far as power iteration finds it."""
     kernel = layer.kernel
-    matrix = values_of(kernel).reshape(-1, kernel.shape[-1])
+    name = "embeddings" if hasattr(layer.layer, "embeddings") else "kernel"
+    matrix = sample_of(layer.layer, name).reshape(-1, kernel.shape[-1])
     u = values_of(layer.vector_u)
     for _step in range(layer.power_iterations):
         v = _unit(u @ matrix.T)
         u = _unit(v @ matrix)
     sigma = float(np.squeeze(v @ matrix @ u.T))
+    if sigma == 0:  # of a kernel of zeros, which Keras leaves as it is
+        return apply(layer.layer, x)
     with multiplied_by(1 / sigma, kernel):
         return apply(layer.layer, x)
 
 
 def _unit(vector: Array) -> Array:
-    return vector / np.linalg.norm(vector)
+    return vector / max(float(np.linalg.norm(vector)), _TINY)
 
 
 @transfer.register(keras.layers.Normalization)
@@ -249,24 +280,10 @@ def _(layer: Any, x: State, **_: Any) -> State:
     mean, variance = (
         np.asarray(keras.ops.convert_to_numpy(m), dtype=float) for m in _learnt(layer)
     )
-    if layer.invert:
-        factor, shift = np.mean(variance), mean
-        square = np.mean(shift**2)
-    else:
-        factor, shift = np.mean(1 / np.maximum(variance, 1e-14)), -mean / np.sqrt(variance)
-        square = np.mean(shift**2)
-    offset = 2 * np.sqrt(factor) * x.mu * np.mean(shift) + square
-    return state(
-        x.shape,
-        factor * x.q + offset,
-        factor * x.p + offset,
-        factor * x.r + offset,
-        np.sqrt(factor) * x.mu + np.mean(shift),
-        sources=x.sources,
-        noise=x.noise,
-        parents=(x,),
-        pull=lambda gradient: (gradient.times(factor),),
-    )
+    deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+    a, b = (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
+    square, shift = (np.mean(a**2), np.mean(a)), (np.mean(b**2), np.mean(b))
+    return _times_and_plus(x, square, shift, np.mean(a * b))
 
 
 def _learnt(layer: Any) -> tuple[Any, Any]:

@@ -42,10 +42,16 @@ def fresh(x: State, shape: tuple[int, ...], maps: tuple[Array, Array, Array], **
     return state(shape, *maps, noise=noise, reason=x.reason, **more)
 
 
-def weighted_gradient(gradient: Gradient, g: Array, r: Array, width: int) -> Gradient:
-    """A gradient that passed fresh weights backward, to `width` units."""
+def weighted_gradient(
+    gradient: Gradient, g: Array, r: Array, width: int, weights: object
+) -> Gradient:
+    """A gradient that passed fresh weights backward, to `width` units; `weights` is their source.
+
+    What they make independent are the gradients of different units. Where the same weights are met
+    a second time, as in a layer that is shared, they do not.
+    """
     noise = gradient.noise + np.log1p(5 / width)
-    return Gradient(g, r, frozenset([object()]), noise, reason=gradient.reason)
+    return Gradient(g, r, frozenset([weights]), noise, reason=gradient.reason)
 
 
 def with_bias(x: State, square: float, mean: float) -> State:

@@ -6,7 +6,9 @@ transfer rule is written like the forward pass of the layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +18,24 @@ from numpy.typing import ArrayLike, NDArray
 from keras_initscope.theory.nonlinearity import Nonlinearity
 
 Array = NDArray[np.float64]
+
+_holder: ContextVar[object | None] = ContextVar("holder", default=None)
+
+
+@contextmanager
+def weights_held_by(holder: object | None) -> Iterator[None]:
+    """Let what is made here come from the weights of `holder`; `None` for nobody's."""
+    token = _holder.set(holder)
+    try:
+        yield
+    finally:
+        _holder.reset(token)
+
+
+def source() -> object:
+    """Where fresh randomness comes from: the same for every call of a layer that is shared."""
+    holder = _holder.get()
+    return object() if holder is None else ("weights", id(holder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +119,7 @@ class State:
         through: A nonlinearity and the Gaussian state that it maps to this one, where there is one.
         parts: Its linear decomposition into other states; see `parts_of`.
         values: The tensor itself, for an input that was given as an array.
+        hides: Of a mask, whether it hides some steps; `None` for anything that is no mask.
         reason: Why something of it is not known.
         key: Identity; copies of a state that differ in what is known share it.
     """
@@ -117,6 +138,7 @@ class State:
     through: tuple[Nonlinearity, State] | None = None
     parts: Mapping[object, tuple[Array, State]] | None = None
     values: Any = None
+    hides: bool | None = None
     reason: str = ""
     key: object = field(default_factory=object)
 
@@ -175,7 +197,7 @@ def state(
         array = np.asarray(value, dtype=float)
         return array if array.ndim == len(positions) else np.full((1,) * len(positions), array)
 
-    more.setdefault("sources", frozenset([object()]))
+    more.setdefault("sources", frozenset([source()]))
     found = as_map(p)
     more.setdefault("m", float(found.mean()))
     return State(
@@ -254,4 +276,4 @@ def same_moments(x: State, **changes: Any) -> State:
         before = float(np.mean(x.p))
         share = x.m / before if before > 0 else 1.0
         changes.setdefault("m", share * float(np.mean(changes["p"])))
-    return replace(x, values=None, received=None, **changes)
+    return replace(x, values=None, received=None, hides=None, **changes)

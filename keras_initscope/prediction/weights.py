@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from math import prod
 from typing import Any
@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 _DRAWS = 1 << 16  # elements sampled from an initializer that nobody has described
 _TOLERANCE = 0.05  # share of the signal that a common weight may add before units are not alike
 _SIGNIFICANT = 16.0  # squared standard errors beyond which a mean is no accident
+
+
+class UnpredictableError(Exception):
+    """Raised by a rule that has no prediction; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +95,60 @@ def weights_of(
     variable = getattr(layer, name, None)
     if variable is None:
         return Weights(square=0.0)
+    if getattr(layer, "quantization_mode", None):
+        raise UnpredictableError(f"its weights are quantized to {layer.quantization_mode}")
     if _from_initializers.get():
-        initializer = getattr(layer, f"{name}_initializer", None)
+        initializer = _initializer_of(layer, name)
         if initializer is not None:
-            return expected(initializer, drawn_as or tuple(variable.shape), fan_in)
-    return measured(values_of(variable), fan_in)
+            found = expected(initializer, drawn_as or tuple(variable.shape), fan_in)
+            factor = (_factors.get() or {}).get(id(variable), 1.0)
+            return replace(found, square=factor**2 * found.square, mean=factor * found.mean)
+    values = values_of(variable)
+    if not np.isfinite(values).all():
+        raise UnpredictableError(f"its weights `{name}` hold numbers that are not finite")
+    return measured(values, fan_in)
+
+
+def from_initializers() -> bool:
+    """Whether weights are those that initializers will draw."""
+    return _from_initializers.get()
+
+
+def _initializer_of(layer: Any, name: str) -> Any:
+    """Keras leaves the `kernel` out of some names; the kernel of a depthwise layer has its own."""
+    for stem in (name, name.removesuffix("_kernel"), "depthwise"):
+        found = getattr(layer, f"{stem}_initializer", None)
+        if found is not None:
+            return found
+    return None
+
+
+def alike(layer: Any, name: str) -> bool:
+    """Whether all its weights will be drawn alike, by an initializer that is described here."""
+    initializer = _initializer_of(layer, name)
+    rule = moments_of.dispatch(type(initializer))
+    return _from_initializers.get() and rule is not moments_of.dispatch(object)
+
+
+def sample_of(layer: Any, name: str) -> NDArray[np.float64]:
+    """The weights that a layer holds under a name, or one draw of its initializer."""
+    variable = getattr(layer, name)
+    initializer = _initializer_of(layer, name)
+    if not _from_initializers.get() or initializer is None:
+        return values_of(variable)
+    if getattr(layer, "unit_forget_bias", False) and name == "bias":
+        ones = np.arange(4 * layer.units) // layer.units == 1  # as an LSTM starts
+        return np.where(ones, 1.0, _drawn(initializer, tuple(variable.shape)))
+    return _drawn(initializer, tuple(variable.shape))
+
+
+def _drawn(initializer: Any, shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float64]:
+    """A copy of a seed of its own draws, so that no generator of the user's moves on."""
+    if isinstance(initializer, keras.initializers.Initializer):
+        config = initializer.get_config()
+        config = {**config, "seed": seed} if "seed" in config else config
+        initializer = type(initializer).from_config(config)
+    return keras.ops.convert_to_numpy(initializer(shape, dtype="float32")).astype(float)
 
 
 def values_of(variable: Any) -> NDArray[np.float64]:
@@ -166,14 +219,9 @@ def moments_of(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
 
 
 def _sampled(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    """From as many draws as make the estimate good to one percent; the initializer is copied."""
-    if hasattr(initializer, "clone"):
-        initializer = initializer.clone()
-    drawn = [
-        keras.ops.convert_to_numpy(initializer(shape, dtype="float32")).astype(float).ravel()
-        for _ in range(max(1, min(64, _DRAWS // max(prod(shape), 1))))
-    ]
-    values = np.concatenate(drawn)
+    """From as many draws as make the estimate good to one percent."""
+    draws = max(1, min(64, _DRAWS // max(prod(shape), 1)))
+    values = np.concatenate([_drawn(initializer, shape, seed).ravel() for seed in range(draws)])
     return float(values.mean()), float(values.var())
 
 
