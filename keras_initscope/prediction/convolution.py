@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_initscope.prediction.activation import fused
 from keras_initscope.prediction.primitives import fresh, weighted_gradient, with_bias
-from keras_initscope.prediction.spatial import along, evenness, window
+from keras_initscope.prediction.spatial import along, evenness, strided, window
 from keras_initscope.prediction.state import Array, Gradient, State, source
 from keras_initscope.prediction.transfer import UnpredictableError, kernel_of, transfer
 from keras_initscope.prediction.weights import Weights, alike, sample_of, weights_of
@@ -84,6 +84,10 @@ def _windows(layer: Any, x: State) -> list[Array]:
     return [window(*axis) for axis in _geometry(layer, x)]
 
 
+def _tuple(strides: Any) -> tuple[int, ...]:
+    return strides if isinstance(strides, tuple) else (strides,)
+
+
 def _evenness(layer: Any, x: State) -> float:
     return prod(evenness(*axis) for axis in _geometry(layer, x))
 
@@ -105,6 +109,7 @@ def _conv(layer: Any, x: State, **_: Any) -> Any:
     seen = x.units // layer.groups
     kernel = kernel_of(layer, "kernel", seen * prod(layer.kernel_size))
     _even(layer, "kernel", len(x.positions))
+    x = strided(x, max(_tuple(layer.strides)))
     made = convolved(
         x,
         layer.filters,
@@ -125,6 +130,7 @@ def _depthwise(layer: Any, x: State, **_: Any) -> Any:
 def _by_channel(layer: Any, x: State, name: str, bias: Weights) -> State:
     kernel = kernel_of(layer, name, prod(layer.kernel_size))
     _even(layer, name, len(x.positions))
+    x = strided(x, max(_tuple(layer.strides)))
     multiplier = layer.depth_multiplier
     return convolved(
         x,

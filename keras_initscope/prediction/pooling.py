@@ -17,7 +17,7 @@ from scipy.special import ndtr
 from keras_initscope.prediction.expectations import over_rows
 from keras_initscope.prediction.primitives import line
 from keras_initscope.prediction.reshaping import reshaped
-from keras_initscope.prediction.spatial import along, resampled, window
+from keras_initscope.prediction.spatial import along, resampled, window, within
 from keras_initscope.prediction.state import Array, Gradient, State, state
 from keras_initscope.prediction.transfer import UnpredictableError, transfer
 from keras_initscope.theory.nonlinearity import Nonlinearity
@@ -32,7 +32,8 @@ def averaged(x: State, matrices: list[Array], kernel: Array | None = None) -> St
 
     A mean over all positions keeps `m` of the constant part.
     """
-    made = resampled(x, [m / m.sum(axis=1, keepdims=True) for m in matrices], kernel)
+    averages = [m / m.sum(axis=1, keepdims=True) for m in matrices]
+    made = resampled(within(x, matrices), averages, kernel)
     if prod(made.positions) > 1:
         return made
     change = x.m - float(np.mean(x.p))
@@ -48,6 +49,7 @@ def largest(x: State, matrices: list[Array]) -> State:
     maximum.
     """
     phi, base = (line(1.0), x) if x.through is None else x.through
+    base = within(base, matrices)
     positions = tuple(len(matrix) for matrix in matrices)
     inside = np.broadcast_to((base.q > 0) | np.isnan(base.q), x.positions).astype(float)
     count = np.maximum(along(matrices, inside, x.positions), 1.0)

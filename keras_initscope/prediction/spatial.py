@@ -6,7 +6,9 @@ Owns the geometry that convolution, pooling, padding, cropping and upsampling sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +81,36 @@ def _places(
         raise ValueError(f"A window of {reach} does not fit into {size} positions.")
     place = (np.arange(outputs) * stride - before)[:, None] + np.arange(taps) * dilation
     return place, (place >= 0) & (place < size)
+
+
+def likeness(x: State) -> float:
+    """`(r - p) / (q - p)`: how much of the signal neighbours share.
+
+    It is taken to fall off by that factor with every step, as in a Markov chain.
+    """
+    signal = float(np.mean(x.q - x.p))
+    near = float(np.mean(x.r - x.p))
+    return min(max(near / signal, 0.0), 1.0) if signal > 0 else 0.0
+
+
+def strided(x: State, step: int) -> State:
+    """The same tensor, `r` of positions that lie `step` apart."""
+    if step == 1 or x.r is x.p:
+        return x
+    return replace(x, r=x.p + likeness(x) ** (step - 1) * (x.r - x.p))
+
+
+def within(x: State, matrices: Sequence[Array]) -> State:
+    """The same tensor, `r` the mean over all pairs of positions in the windows of `matrices`."""
+    alike = likeness(x)
+    sizes = [int(np.max(np.count_nonzero(matrix, axis=1))) for matrix in matrices]
+    count = prod(sizes)
+    if count == 1 or not 0 < alike < 1:
+        return x
+    places = [np.arange(size) for size in sizes]
+    means = [np.mean(alike ** np.abs(np.subtract.outer(place, place))) for place in places]
+    pairs = (prod(means) - 1 / count) / (1 - 1 / count)
+    return replace(x, r=x.p + pairs / alike * (x.r - x.p))
 
 
 def along(matrices: Sequence[Array], values: Array, positions: tuple[int, ...]) -> Array:

@@ -103,10 +103,10 @@ def weights_of(
             found = expected(initializer, drawn_as or tuple(variable.shape), fan_in)
             factor = (_factors.get() or {}).get(id(variable), 1.0)
             return replace(found, square=factor**2 * found.square, mean=factor * found.mean)
-    values = values_of(variable)
-    if not np.isfinite(values).all():
+    found = measured(values_of(variable), fan_in)
+    if not np.isfinite(found.square):
         raise UnpredictableError(f"its weights `{name}` hold numbers that are not finite")
-    return measured(values, fan_in)
+    return found
 
 
 def from_initializers() -> bool:
@@ -162,7 +162,7 @@ def measured(values: Any, fan_in: int = 1) -> Weights:
     """The moments of an array."""
     array = np.asarray(values, dtype=float)
     return Weights(
-        square=float(np.mean(array**2)),
+        square=float(np.vdot(array, array) / array.size),
         mean=float(array.mean()),
         count=array.size,
         fan_in=fan_in,
