@@ -6,6 +6,8 @@ Owns Add, Subtract, Average, Multiply, Concatenate, Maximum, Minimum and Dot.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -73,19 +75,32 @@ def _beside(inputs: list[State], axis: int) -> State:
     def mean(name: str) -> Array:
         return np.asarray(sum(s * getattr(x, name) for s, x in zip(shares, inputs, strict=True)))
 
-    return _side_by_side(
+    edges = np.cumsum([0, *(x.units for x in inputs)])
+    made = _side_by_side(
         inputs,
-        (*inputs[0].positions, int(sizes.sum())),
+        (*inputs[0].positions, int(edges[-1])),
         [mean(name) for name in ("q", "p", "r", "mu", "m")],
-        lambda gradient: tuple(_piece(gradient, start) for start in np.cumsum(sizes) - sizes),
+        lambda gradient: tuple(
+            _piece(gradient, slice(start, end)) for start, end in pairwise(edges.tolist())
+        ),
     )
+    return replace(made, variances=np.concatenate([_variances(x) for x in inputs]))
 
 
-def _piece(gradient: Gradient, start: float) -> Gradient:
-    """That of the units from `start` on: fresh weights make it independent of other units'."""
+def _variances(x: State) -> Array:
+    return np.full(x.units, float(np.mean(x.q)) - x.m) if x.variances is None else x.variances
+
+
+def _piece(gradient: Gradient, where: slice) -> Gradient:
+    """That of some of the units: fresh weights make it independent of other units'."""
     sources = gradient.sources
-    own = None if sources is None else frozenset((source, start) for source in sources)
-    return gradient.changed(gradient.g, gradient.r, slope=gradient.slope, sources=own)
+    own = None if sources is None else frozenset((source, where.start) for source in sources)
+    if gradient.units is None:
+        return gradient.changed(gradient.g, gradient.r, slope=gradient.slope, sources=own)
+    units = gradient.units[where]
+    share = float(units.mean())
+    relative = units / share if share > 0 else None
+    return gradient.times(share, slope=gradient.slope, sources=own, units=relative)
 
 
 def _behind(inputs: list[State], axis: int) -> State:

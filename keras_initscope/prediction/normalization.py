@@ -5,6 +5,8 @@ Owns BatchNormalization (in training), the normalizations within an example, and
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -89,11 +91,25 @@ def _(layer: Any, x: State, **_: Any) -> State:
     r = rest if x.r is x.p else x.r - x.p + rest
     centred = (x.q - x.p + rest, rest, r)
     made = standardized(x, centred, np.asarray(variance), _affine(layer), 1.0, 0.0)
+    if x.variances is not None:
+        made = replace(made, pull=_back_by_unit(layer, x.variances))
     if np.isnan(made.p).any() or np.isnan(x.p).any():
         beta = _affine(layer)[1]
         lost = np.full_like(made.p, beta.square)
         return state(**{**_fields(made), "p": lost, "m": beta.square})
     return made
+
+
+def _back_by_unit(layer: Any, variances: Array) -> Callable[[Gradient], tuple[Gradient]]:
+    """Every unit is divided by its own deviation: `g gamma^2 / s_u^2`."""
+    scale = _affine(layer)[0].square / (variances + layer.epsilon)
+
+    def pull(gradient: Gradient) -> tuple[Gradient]:
+        passed = scale if gradient.units is None else scale * gradient.units
+        factor = float(passed.mean())
+        return (gradient.times(factor, units=passed / factor if factor > 0 else None),)
+
+    return pull
 
 
 def _left(x: State) -> Array:

@@ -67,6 +67,7 @@ class Gradient:
         slope: `E f'^2` where this gradient is, in place of everywhere, for the activation that made
             the tensor: max pooling sends gradients to where the activation is largest.
         parts: Its linear decomposition into independent gradients; see `parts_of`.
+        units: Its second moment by unit over that of all, where units side by side differ.
         reason: Why it is unknown, empty if it is known.
         key: Identity.
     """
@@ -77,12 +78,13 @@ class Gradient:
     noise: float = 0.0
     slope: Array | None = None
     parts: Mapping[object, tuple[Array, Gradient]] | None = None
+    units: Array | None = None
     reason: str = ""
     key: object = field(default_factory=object)
 
     def changed(self, g: Array, r: Array, **changes: Any) -> Gradient:
         """What is left of it after anything but addition."""
-        fields = {"slope": None, "parts": None, "key": object(), **changes}
+        fields = {"slope": None, "parts": None, "units": None, "key": object(), **changes}
         return replace(self, g=g, r=r, **fields)
 
     def times(self, factor: Any, **changes: Any) -> Gradient:
@@ -119,6 +121,7 @@ class State:
         through: A nonlinearity and the Gaussian state that it maps to this one, where there is one.
         parts: Its linear decomposition into other states; see `parts_of`.
         values: The tensor itself, for an input that was given as an array.
+        variances: `q - m` by unit, where units of different origin stand side by side.
         hides: Of a mask, whether it hides some steps; `None` for anything that is no mask.
         reason: Why something of it is not known.
         key: Identity; copies of a state that differ in what is known share it.
@@ -138,6 +141,7 @@ class State:
     through: tuple[Nonlinearity, State] | None = None
     parts: Mapping[object, tuple[Array, State]] | None = None
     values: Any = None
+    variances: Array | None = None
     hides: bool | None = None
     reason: str = ""
     key: object = field(default_factory=object)
@@ -276,4 +280,5 @@ def same_moments(x: State, **changes: Any) -> State:
         before = float(np.mean(x.p))
         share = x.m / before if before > 0 else 1.0
         changes.setdefault("m", share * float(np.mean(changes["p"])))
-    return replace(x, values=None, received=None, hides=None, **changes)
+    changes = {"values": None, "received": None, "variances": None, "hides": None, **changes}
+    return replace(x, **changes)

@@ -1,4 +1,4 @@
-"""Padding makes borders differ, so that positions have less in common than each has with itself."""
+"""Positions and units that are not all alike: at borders, at a distance, side by side."""
 
 import keras
 import numpy as np
@@ -77,3 +77,17 @@ def test_likeness_falls_off_with_distance(alike, pooling):
     likeness = np.mean(z[:, 1:] * z[:, :-1]) / np.mean(z**2)
     assert float(np.mean(found.r / found.q)) == pytest.approx(likeness, abs=0.02)
     assert likeness == pytest.approx(alike**2, abs=0.02)
+
+
+def test_units_of_unequal_variance_are_normalized_each_by_its_own():
+    a, b = keras.Input((32,)), keras.Input((96,))
+    parts = [L.Rescaling(3.0, name="large")(a), L.Rescaling(0.5, name="small")(b)]
+    inner = L.Concatenate(name="inner")(parts)
+    outer = L.Concatenate(name="outer")([inner, L.Rescaling(2.0, name="other")(b)])
+    model = keras.Model([a, b], L.BatchNormalization(epsilon=0.0)(outer))
+    g = predict_signal(model).profile("activation_gradient", "root_mean_square")
+    found = {name: g[name] ** 2 for name in ("large", "small", "other", "inner", "outer")}
+    expected = {"large": 1 / 9, "small": 4, "other": 1 / 4}
+    expected["inner"] = (32 / 9 + 96 * 4) / 128
+    expected["outer"] = (32 / 9 + 96 * 4 + 96 / 4) / 224
+    assert found == pytest.approx(expected)
