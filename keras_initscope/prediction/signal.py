@@ -41,8 +41,8 @@ def predict_signal(model: Any, input: Any = None, weights: str = "actual") -> Sn
     Forward moments are good to 5 % and the finite-width noise that `relative_error` states, in the
     median over the layers of the networks in `keras.applications`. Single layers may be half off:
     means and maxima over positions that depend on each other, depthwise kernels of few weights, and
-    rectified sums of rectified tensors (ResNet50), none of which makes Gaussians. Gradients drift by
-    one or two percent at each batch normalization of a convolution, and by more behind rectified
+    rectified sums of rectified tensors (ResNet50), none of which makes Gaussians. Gradients drift
+    by one or two percent at each batch normalization of a convolution, and by more behind rectified
     sums; compare such depths by their order of magnitude.
 
     A layer that no theory is known for is listed in `unknown`, with the reason, and so is all that

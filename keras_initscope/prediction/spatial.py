@@ -86,8 +86,11 @@ def _places(
 def likeness(x: State) -> float:
     """`(r - p) / (q - p)`: how much of the signal neighbours share.
 
-    It is taken to fall off by that factor with every step, as in a Markov chain.
+    In images it is taken to fall off by that factor with every step, as in a Markov chain. The
+    steps of a sequence may be tokens that have looked at each other: all are neighbours.
     """
+    if len(x.positions) < 2:
+        return 1.0
     signal = float(np.mean(x.q - x.p))
     near = float(np.mean(x.r - x.p))
     return min(max(near / signal, 0.0), 1.0) if signal > 0 else 0.0

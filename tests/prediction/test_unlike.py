@@ -58,23 +58,24 @@ def test_a_batch_normalization_divides_by_what_is_not_common():
 
 
 @pytest.mark.parametrize("alike", [0.3, 0.8])
-@pytest.mark.parametrize("pooling", [L.AveragePooling1D, L.MaxPooling1D])
+@pytest.mark.parametrize("pooling", [L.AveragePooling2D, L.MaxPooling2D])
 def test_likeness_falls_off_with_distance(alike, pooling):
-    """A Markov chain along the positions: pooled, and seen by a strided convolution."""
+    """A Markov chain along the one axis of an image: pooled, and seen by a strided convolution."""
     rng = np.random.default_rng(0)
-    steps = rng.normal(size=(400, 12, 256)) * np.sqrt(1 - alike**2)
+    steps = rng.normal(size=(13, 400, 256)) * np.sqrt(1 - alike**2)
     chain = [rng.normal(size=(400, 256))]
-    for step in steps.transpose(1, 0, 2):
+    for step in steps[1:]:
         chain.append(alike * chain[-1] + step)
-    x = np.stack(chain, axis=1)
-    given = state((13, 256), q=1.0, p=0.0, r=alike)
-    pooled, truth = apply(pooling(5, strides=4), given), pooling(5, strides=4)(x)
+    x = np.stack(chain, axis=1)[:, :, None]
+    given = state((13, 1, 256), q=1.0, p=0.0, r=alike)
+    layer = pooling((5, 1), strides=(4, 1))
+    pooled, truth = apply(layer, given), layer(x)
     assert float(np.mean(pooled.q)) == pytest.approx(np.mean(np.square(truth)), rel=0.08)
     keras.utils.set_random_seed(0)
-    strided = L.Conv1D(512, 1, strides=2, use_bias=False)
+    strided = L.Conv2D(512, 1, strides=2, use_bias=False)
     z = keras.ops.convert_to_numpy(strided(x))
-    found = apply(strided, given)
     likeness = np.mean(z[:, 1:] * z[:, :-1]) / np.mean(z**2)
+    found = apply(strided, given)
     assert float(np.mean(found.r / found.q)) == pytest.approx(likeness, abs=0.02)
     assert likeness == pytest.approx(alike**2, abs=0.02)
 
