@@ -1,1 +1,1 @@
-"""What the monitor costs, measured side by side with the alternatives. Asserts nothing."""
+"""What the monitor costs beside the alternatives, and how good predictions are."""

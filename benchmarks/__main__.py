@@ -1,6 +1,6 @@
-"""Print what the monitor and its histograms cost, as a Markdown table.
+"""Print what the monitor and its histograms cost, and how good predictions are, as a table.
 
-`python -m benchmarks [--only fit histogram writing] [--quick]`
+`python -m benchmarks [--only fit histogram writing prediction applications] [--quick]`
 """
 
 from __future__ import annotations
@@ -13,10 +13,16 @@ import time
 import keras
 import tensorflow as tf
 
-from benchmarks import fit, histogram, writing
+from benchmarks import applications, fit, histogram, prediction, writing
 from benchmarks.measuring import table
 
-BENCHMARKS = {"writing": writing.run, "histogram": histogram.run, "fit": fit.run}
+BENCHMARKS = {
+    "writing": writing.run,
+    "histogram": histogram.run,
+    "fit": fit.run,
+    "prediction": prediction.run,
+    "applications": applications.run,
+}
 
 
 def main() -> None:

@@ -58,7 +58,13 @@ def backward(outputs: Sequence[State | Unknown]) -> dict[object, Gradient]:
 
 
 def _pull(gradients: dict[object, Gradient], state: State) -> None:
-    pulled = () if state.pull is None else state.pull(gradients[state.key])
+    try:
+        with np.errstate(all="ignore"):
+            pulled = () if state.pull is None else state.pull(gradients[state.key])
+    except Exception as error:  # the rule may be the user's and may raise anything
+        reason = f"the way back failed: {type(error).__name__}: {error}"
+        _forget(gradients, Unknown(reason, None, state.parents))
+        return
     for parent, gradient in zip(state.parents, pulled):  # noqa: B905
         if gradient is not None:
             _add(gradients, parent, gradient)
@@ -115,7 +121,15 @@ def _met(state: State, a: Gradient, b: Gradient) -> Gradient:
         slope = np.divide(
             a.g * _slope(state, a) + b.g * _slope(state, b), g, out=np.ones_like(g), where=g > 0
         )
-    return Gradient(g, a.r + b.r, joined(a.sources, b.sources), noise, slope, parts, reason)
+    units = _by_unit(a, b, sizes)
+    return Gradient(g, a.r + b.r, joined(a.sources, b.sources), noise, slope, parts, units, reason)
+
+
+def _by_unit(a: Gradient, b: Gradient, sizes: tuple[float, float]) -> np.ndarray | None:
+    if (a.units is None and b.units is None) or not sum(sizes) > 0:
+        return None
+    parts = [1.0 if each.units is None else each.units for each in (a, b)]
+    return np.asarray((sizes[0] * parts[0] + sizes[1] * parts[1]) / sum(sizes))
 
 
 def _slope(state: State, gradient: Gradient) -> np.ndarray:

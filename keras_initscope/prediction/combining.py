@@ -33,7 +33,7 @@ def summed(terms: list[State], signs: list[float] | None = None) -> State | Unkn
     signs = signs or [1.0] * len(terms)
     shape = tuple(int(n) for n in np.broadcast_shapes(*(term.shape for term in terms)))
     signed = list(zip(signs, terms, strict=True))
-    totals = [sum(s * s * getattr(t, name) for s, t in signed) for name in "qpr"]
+    totals = [sum(s * s * getattr(t, name) for s, t in signed) for name in ("q", "p", "r", "m")]
     for i, (first, a) in enumerate(signed):
         for second, b in signed[i + 1 :]:
             cross = cross_terms(a, b)
@@ -53,6 +53,7 @@ def summed(terms: list[State], signs: list[float] | None = None) -> State | Unkn
         totals[1],
         totals[2],
         sum(s * t.mu for s, t in signed),
+        m=float(np.mean(totals[3])),
         sources=joined(*(t.sources for t in terms)),
         noise=_shared_noise(terms),
         parents=tuple(terms),
@@ -73,23 +74,24 @@ def _shared_noise(terms: list[State]) -> float:
     return float(weights @ noises / total) if total > 0 else float(noises.max())
 
 
-def cross_terms(a: State, b: State) -> tuple[Array, Array, Array] | None:
-    """`E a b` for one example, two examples and two positions; `None` where it is not known."""
+def cross_terms(a: State, b: State) -> tuple[Array, Array, Array, Array] | None:
+    """`E a b` as `q`, `p`, `r` and `m` are of one tensor; `None` where it is not known."""
     if independent(a, b):
         product = a.mu * b.mu
-        return product, product, product
-    totals = [np.zeros(()), np.zeros(()), np.zeros(())]
+        return product, product, product, product
+    totals = [np.zeros(()), np.zeros(()), np.zeros(()), np.zeros(())]
     for key, (left, u) in parts_of(a).items():
         for other, (right, v) in parts_of(b).items():
             if key is other or u.key is v.key:
                 whole, same = left.sum() * right.sum(), overlap(left, right)
-                found = [same * u.q + (whole - same) * u.r, whole * u.p, whole * u.r]
+                own = same * u.q + (whole - same) * u.r
+                found = [own, whole * u.p, whole * u.r, whole * np.asarray(u.m)]
             elif independent(u, v):
-                found = [left.sum() * right.sum() * u.mu * v.mu] * 3
+                found = [left.sum() * right.sum() * u.mu * v.mu] * 4
             else:
                 return None
             totals = [total + each for total, each in zip(totals, found, strict=True)]
-    return totals[0], totals[1], totals[2]
+    return totals[0], totals[1], totals[2], totals[3]
 
 
 def unbroadcast(gradient: Gradient, x: State, shape: tuple[int, ...]) -> Gradient:
@@ -128,6 +130,7 @@ def multiplied(a: State, b: State) -> State | Unknown:
         a.p * b.p,
         r[0] * r[1],
         a.mu * b.mu,
+        m=a.m * b.m,
         sources=joined(a.sources, b.sources),
         noise=a.noise + b.noise,
         parents=(a, b),

@@ -15,10 +15,10 @@ import numpy as np
 
 from keras_initscope.prediction.activation import fused
 from keras_initscope.prediction.primitives import fresh, weighted_gradient, with_bias
-from keras_initscope.prediction.spatial import along, window
-from keras_initscope.prediction.state import Array, Gradient, State
+from keras_initscope.prediction.spatial import along, evenness, strided, window
+from keras_initscope.prediction.state import Array, Gradient, State, source
 from keras_initscope.prediction.transfer import UnpredictableError, kernel_of, transfer
-from keras_initscope.prediction.weights import Weights, values_of, weights_of
+from keras_initscope.prediction.weights import Weights, alike, sample_of, weights_of
 
 _UNEVEN = 0.5  # relative spread of the taps' mean squares beyond what chance gives
 
@@ -30,6 +30,7 @@ def convolved(
     forward: float,
     back: float,
     bias: Weights,
+    even: float | None = None,
 ) -> State:
     """`q'(i) = C_in E w^2 sum_window q + E b^2`; backward `C_out E w^2` and the transposed windows.
 
@@ -40,20 +41,24 @@ def convolved(
         forward: Channels that an output sees, times `E w^2`.
         back: Channels that see an input, times `E w^2`.
         bias: The biases.
+        even: `spatial.evenness` over all axes; `None` where it is not known.
     """
     transposed = [matrix.T for matrix in matrices]
     positions = tuple(len(matrix) for matrix in matrices)
+    weights = source()
 
     def summed(values: Array) -> Array:
         return forward * along(matrices, values, x.positions)
 
     def pull(gradient: Gradient) -> tuple[Gradient]:
         g, r = (back * along(transposed, m, positions) for m in (gradient.g, gradient.r))
-        return (weighted_gradient(gradient, g, r, x.units),)
+        return (weighted_gradient(gradient, g, r, x.units, weights),)
 
     p = summed(x.p)
     maps = (summed(x.q), p, p if x.r is x.p else summed(x.r))
-    return with_bias(fresh(x, (*positions, channels), maps, pull=pull), bias.square, bias.mean)
+    more = {} if even is None else {"m": forward * even * x.m}
+    made = fresh(x, (*positions, channels), maps, pull=pull, **more)
+    return with_bias(made, bias.square, bias.mean)
 
 
 def _channels_last(layer: Any) -> None:
@@ -63,7 +68,9 @@ def _channels_last(layer: Any) -> None:
 
 def _even(layer: Any, name: str, rank: int) -> None:
     """Every tap of the window must weigh the same, as independent weights do."""
-    values = values_of(getattr(layer, name))
+    if alike(layer, name):
+        return
+    values = sample_of(layer, name)
     squares = np.mean(values**2, axis=tuple(range(rank, values.ndim)))
     chance = 6 * np.sqrt(2 / prod(values.shape[rank:]))
     mean = squares.mean()
@@ -74,13 +81,25 @@ def _even(layer: Any, name: str, rank: int) -> None:
 
 
 def _windows(layer: Any, x: State) -> list[Array]:
+    return [window(*axis) for axis in _geometry(layer, x)]
+
+
+def _tuple(strides: Any) -> tuple[int, ...]:
+    return strides if isinstance(strides, tuple) else (strides,)
+
+
+def _evenness(layer: Any, x: State) -> float:
+    return prod(evenness(*axis) for axis in _geometry(layer, x))
+
+
+def _geometry(layer: Any, x: State) -> list[tuple[int, int, int, int, str]]:
     sizes, strides, dilations = (
         getattr(layer, name) for name in ("kernel_size", "strides", "dilation_rate")
     )
     rank = len(x.positions)
     strides, dilations = (v if isinstance(v, tuple) else (v,) * rank for v in (strides, dilations))
     return [
-        window(size, taps, stride, dilation, layer.padding)
+        (size, taps, stride, dilation, layer.padding)
         for size, taps, stride, dilation in zip(x.positions, sizes, strides, dilations, strict=True)
     ]
 
@@ -90,6 +109,7 @@ def _conv(layer: Any, x: State, **_: Any) -> Any:
     seen = x.units // layer.groups
     kernel = kernel_of(layer, "kernel", seen * prod(layer.kernel_size))
     _even(layer, "kernel", len(x.positions))
+    x = strided(x, max(_tuple(layer.strides)))
     made = convolved(
         x,
         layer.filters,
@@ -97,6 +117,7 @@ def _conv(layer: Any, x: State, **_: Any) -> Any:
         seen * kernel.square,
         layer.filters // layer.groups * kernel.square,
         weights_of(layer, "bias"),
+        _evenness(layer, x),
     )
     return fused(layer, made)
 
@@ -109,9 +130,16 @@ def _depthwise(layer: Any, x: State, **_: Any) -> Any:
 def _by_channel(layer: Any, x: State, name: str, bias: Weights) -> State:
     kernel = kernel_of(layer, name, prod(layer.kernel_size))
     _even(layer, name, len(x.positions))
+    x = strided(x, max(_tuple(layer.strides)))
     multiplier = layer.depth_multiplier
     return convolved(
-        x, x.units * multiplier, _windows(layer, x), kernel.square, multiplier * kernel.square, bias
+        x,
+        x.units * multiplier,
+        _windows(layer, x),
+        kernel.square,
+        multiplier * kernel.square,
+        bias,
+        _evenness(layer, x),
     )
 
 
@@ -127,6 +155,7 @@ def _separable(layer: Any, x: State, **_: Any) -> Any:
         inner.units * kernel.square,
         layer.filters * kernel.square,
         weights_of(layer, "bias"),
+        1.0,
     )
     return fused(layer, made)
 

@@ -14,17 +14,20 @@ import numpy as np
 
 from keras_initscope.prediction.activation import fused
 from keras_initscope.prediction.primitives import fresh, weighted_gradient, with_bias
-from keras_initscope.prediction.state import Array, Gradient, State
+from keras_initscope.prediction.state import Array, Gradient, State, source
 from keras_initscope.prediction.transfer import UnpredictableError, kernel_of, transfer
-from keras_initscope.prediction.weights import Weights, measured, values_of, weights_of
+from keras_initscope.prediction.weights import Weights, measured, sample_of, weights_of
 
 
 def connected(x: State, units: int, kernel: Weights, bias: Weights) -> State:
     """`W x + b` on the last axis: `q' = n_in E w^2 q + E b^2`, backward `g n_out E w^2`."""
     factor, back = x.units * kernel.square, units * kernel.square
+    weights = source()
 
     def pull(gradient: Gradient) -> tuple[Gradient]:
-        return (weighted_gradient(gradient, back * gradient.g, back * gradient.r, x.units),)
+        return (
+            weighted_gradient(gradient, back * gradient.g, back * gradient.r, x.units, weights),
+        )
 
     maps = (factor * x.q, factor * x.p, factor * x.r)
     made = fresh(x, (*x.positions, units), maps, pull=pull)
@@ -75,6 +78,8 @@ def einsummed(
         spread = full.reshape([sizes[c] if c in kept else 1 for c in target])
         return spread.mean(axis=-1)
 
+    weighted = source()
+
     def forward(values: Array) -> Array:
         return fan_in * kernel.square * moved(values, inputs[1:], outputs[1:])
 
@@ -83,7 +88,7 @@ def einsummed(
             fan_out * kernel.square * moved(m, outputs[1:], inputs[1:])
             for m in (gradient.g, gradient.r)
         )
-        return (weighted_gradient(gradient, g, r, x.units),)
+        return (weighted_gradient(gradient, g, r, x.units, weighted),)
 
     made = fresh(x, shape, (forward(x.q), forward(x.p), forward(x.r)), pull=pull)
     bias = weights_of(layer, "bias")
@@ -103,5 +108,5 @@ def _labels(equation: str, rank: int) -> tuple[str, str, str]:
 def _(layer: Any, x: State, reverse: bool = False, **_: Any) -> Any:
     if not reverse:
         return transfer.dispatch(keras.layers.Embedding)(layer, x)
-    table = layer.embeddings if layer.tie_weights else layer.reverse_embeddings
-    return connected(x, layer.input_dim, measured(values_of(table), x.units), Weights(square=0.0))
+    table = sample_of(layer, "embeddings" if layer.tie_weights else "reverse_embeddings")
+    return connected(x, layer.input_dim, measured(table, x.units), Weights(square=0.0))

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initscope.prediction.state import Gradient, State, state
+from keras_initscope.prediction.state import Array, Gradient, State, state
 from keras_initscope.prediction.transfer import UnpredictableError, transfer
-from keras_initscope.prediction.weights import values_of
+from keras_initscope.prediction.weights import from_initializers, values_of, weights_of
 
 
 @transfer.register(keras.layers.Embedding)
@@ -22,14 +22,10 @@ def _(layer: Any, x: State, **_: Any) -> State:
     Without data all tokens are equally frequent. Two positions are as different as two examples.
     No gradient goes through: tokens are not differentiable.
     """
-    table = values_of(layer.embeddings)
-    frequency = np.full(len(table), 1 / len(table))
-    if x.values is not None:
-        counts = np.bincount(np.asarray(x.values, dtype=int).ravel(), minlength=len(table))
-        frequency = counts / counts.sum()
-    q = float(frequency @ np.mean(table**2, axis=1))
-    p = float(np.mean((frequency @ table) ** 2))
-    shape = (*x.shape, table.shape[1])
+    tokens, units = layer.embeddings.shape
+    frequency = _frequency(x, tokens)
+    q, p, mu = _of_table(layer, frequency)
+    shape = (*x.shape, units)
 
     def pull(gradient: Gradient) -> tuple[None]:
         return (None,)
@@ -39,11 +35,32 @@ def _(layer: Any, x: State, **_: Any) -> State:
         q,
         p,
         None,
-        float(frequency @ table.mean(axis=1)),
-        noise=np.log1p(5 / table.shape[1]),
+        mu,
+        noise=np.log1p(5 / units),
         parents=(x,),
         pull=pull,
     )
+
+
+def _frequency(x: State, size: int) -> Array:
+    if x.values is None:
+        return np.full(size, 1 / size)
+    tokens = x.values
+    if not np.all((tokens >= 0) & (tokens < size) & (tokens == np.floor(tokens))):
+        raise UnpredictableError(f"the input holds tokens that are not in 0 to {size - 1}")
+    counts = np.bincount(np.asarray(tokens, dtype=int).ravel(), minlength=size)
+    return counts / counts.sum()
+
+
+def _of_table(layer: Any, frequency: Array) -> tuple[float, float, float]:
+    """`q`, `p` and `mu`; of a table yet to be drawn `p = E e^2 + Var e sum_t f_t^2`."""
+    drawn = weights_of(layer, "embeddings")
+    if from_initializers():
+        variance = drawn.square - drawn.mean**2
+        return drawn.square, drawn.mean**2 + variance * float(frequency @ frequency), drawn.mean
+    table = values_of(layer.embeddings)
+    q, p = frequency @ np.mean(table**2, axis=1), np.mean((frequency @ table) ** 2)
+    return float(q), float(p), float(frequency @ table.mean(axis=1))
 
 
 @transfer.register(keras.layers.CategoryEncoding)

@@ -1,102 +1,190 @@
 """What goes into a model: nothing known, moments, or data.
 
-Owns the reading of the `input` argument.
+Owns the reading of the `input` argument, and the structure in which a model takes its inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_initscope import graph
 from keras_initscope.prediction.state import State, state
 
+Batch = NDArray[Any]
+
+_MOMENTS = {"q", "p", "r", "mu"}
 _EXPECTED = (
-    "Expected None for independent inputs of mean 0 and variance 1, a batch (an array, or one for "
-    "each input), or a mapping with `q` and optionally `p`, `r` and `mu`."
+    "Expected None for independent inputs of mean 0 and variance 1, a batch (an array, or a list "
+    "or mapping of arrays as the model takes it), or a mapping of numbers with `q` and optionally "
+    "`p`, `r` and `mu`, where mu^2 <= p <= q and |r| <= q."
 )
 
 
-def symbols(model: Any, given: Any) -> list[tuple[int, ...]]:
-    """Shapes of a model's inputs without the batch axis, from the model or from data.
+def arguments(model: Any, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What to call a model with, a state in the place of each tensor.
+
+    Args:
+        model: A built Keras model.
+        given: The argument `input` of `predict_signal`.
+
+    Returns:
+        Positional and named arguments.
 
     Raises:
-        ValueError: If neither tells them.
+        ValueError: If `given` cannot be read, does not fit the model or is not finite, or if
+            neither it nor the model tells the shapes.
     """
-    batches = _batches(given)
-    if batches is not None:
-        return [tuple(batch.shape[1:]) for batch in batches]
     operations = graph.operations(model)
-    shapes = [tuple(x.shape[1:]) for x in operations.inputs] if operations else _built(model)
-    if shapes is None or any(None in shape for shape in shapes):
-        raise ValueError(
-            f"The shape of the inputs of {model.name!r} is not known. Received: {shapes}. Give "
-            "`input` a batch, or give the model an `Input` of fixed shape."
-        )
-    return shapes
+    if operations is not None:
+        shapes = [tuple(tensor.shape[1:]) for tensor in operations.inputs]
+        if _is_data(given):
+            states = [
+                _measured(_fitted(batch, shape, model))
+                for batch, shape in zip(_flat(model, operations, given), shapes, strict=True)
+            ]
+        else:
+            states = [_assumed(shape, given, model) for shape in shapes]
+        return (states[0] if len(states) == 1 else states,), {}
+    if _is_data(given):
+        return (keras.tree.map_structure(lambda each: _measured(_array(each)), given),), {}
+    return _built_with(model, given)
 
 
-def _built(model: Any) -> list[tuple[int, ...]] | None:
-    """What a subclassed model was built with."""
-    shapes = getattr(model, "_build_shapes_dict", None)
+def _built_with(model: Any, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A subclassed model remembers the shapes that it was built with, by argument."""
+    shapes = dict(getattr(model, "_build_shapes_dict", None) or {})
     if not shapes:
-        return None
-    found = keras.tree.flatten_shape(list(shapes.values())) if False else list(shapes.values())
-    return [tuple(shape[1:]) for shape in found if isinstance(shape, tuple | list)]
+        raise ValueError(_shapeless(model, None))
+
+    def assumed(structure: Any) -> Any:
+        return keras.tree.map_shape_structure(
+            lambda shape: _assumed(tuple(shape[1:]), given, model), structure
+        )
+
+    found = {name.removesuffix("_shape"): assumed(shape) for name, shape in shapes.items()}
+    return ((next(iter(found.values())),), {}) if len(found) == 1 else ((), found)
 
 
-def input_states(model: Any, given: Any) -> list[State]:
-    """One state for each input of a model."""
-    shapes = symbols(model, given)
-    batches = _batches(given)
-    if batches is not None:
-        return [_measured(batch) for batch in batches]
-    moments = _moments(given)
-    return [state(shape if shape else (1,), **moments) for shape in shapes]
+def _is_data(given: Any) -> bool:
+    """Whether it holds arrays, in whatever structure, and no bare numbers."""
+    return not (given is None or (isinstance(given, Mapping) and _all_numbers(given)))
+
+
+def _all_numbers(given: Mapping[str, Any]) -> bool:
+    return all(np.ndim(value) == 0 for value in given.values() if not isinstance(value, Mapping))
+
+
+def _assumed(shape: tuple[int | None, ...], given: Any, model: Any) -> State:
+    known = tuple(size for size in shape if size is not None)
+    if len(known) < len(shape):
+        raise ValueError(_shapeless(model, shape))
+    return state(known or (1,), **_moments(given))
+
+
+def _shapeless(model: Any, shape: Any) -> str:
+    return (
+        f"The shape of an input of {model.name!r} is not known. Received: {shape}. Give `input` a "
+        "batch, or give the model an `Input` of fixed shape."
+    )
 
 
 def _moments(given: Any) -> dict[str, float]:
     if given is None:
         return {"q": 1.0, "p": 0.0}
-    names = {"q", "p", "r", "mu"}
-    if "q" not in given or not set(given) <= names:
+    if "q" not in given or not set(given) <= _MOMENTS:
         raise ValueError(f"Received: input={dict(given)!r}. {_EXPECTED}")
-    return {"p": 0.0, **{name: float(value) for name, value in given.items()}}
-
-
-def _batches(given: Any) -> list[np.ndarray[Any, Any]] | None:
-    if given is None or (isinstance(given, Mapping) and "q" in given):
-        return None
-    if isinstance(given, Mapping):
-        given = list(given.values())
-    arrays = list(given) if isinstance(given, tuple | list) and _is_list(given) else [given]
-    found = [np.asarray(keras.ops.convert_to_numpy(array)) for array in arrays]
-    if any(array.ndim < 1 or len(array) < 2 for array in found):
+    found = {name: float(value) for name, value in given.items()}
+    found.setdefault("p", found.get("mu", 0.0) ** 2)
+    q, square, slack = found["q"], found.get("mu", 0.0) ** 2, 1e-9 * abs(found["q"])
+    possible = square - slack <= found["p"] <= q + slack and abs(found.get("r", 0.0)) <= q + slack
+    if not np.isfinite(list(found.values())).all() or not possible:
         raise ValueError(
-            f"Received: input of shapes {[array.shape for array in found]}. A batch needs at least "
-            f"two examples. {_EXPECTED}"
+            f"No tensor has these moments. Received: input={dict(given)!r}. {_EXPECTED}"
         )
     return found
 
 
-def _is_list(given: Sequence[Any]) -> bool:
+def _flat(model: Any, operations: graph.Operations, given: Any) -> list[Any]:
+    """The arrays in the order of the model's inputs."""
+    if isinstance(given, Mapping):
+        named = _names(model, operations)
+        missing = [" or ".join(sorted(names)) for names in named if not names & set(given)]
+        if missing:
+            raise ValueError(
+                f"The inputs {missing} of {model.name!r} are missing. Received: {list(given)}. "
+                f"{_EXPECTED}"
+            )
+        return [given[next(name for name in given if name in names)] for names in named]
+    inputs = operations.inputs
+    arrays = list(given) if isinstance(given, tuple | list) and _is_list(given) else [given]
+    if len(arrays) != len(inputs):
+        raise ValueError(
+            f"The model {model.name!r} takes {len(inputs)} inputs. Received: {len(arrays)}. "
+            f"{_EXPECTED}"
+        )
+    return arrays
+
+
+def _names(model: Any, operations: graph.Operations) -> list[set[str]]:
+    """By what each input may be called: its own name, and its key where a model takes a mapping."""
+    functional = model._functional if isinstance(model, keras.Sequential) else model
+    structure = getattr(functional, "_inputs_struct", None)
+    keys = structure if isinstance(structure, Mapping) else {}
+    return [
+        {tensor.name, *(key for key, held in keys.items() if held is tensor)}
+        for tensor in operations.inputs
+    ]
+
+
+def _is_list(given: Any) -> bool:
     return len(given) > 0 and all(hasattr(each, "shape") for each in given)
 
 
-def _measured(batch: np.ndarray[Any, Any]) -> State:
-    """Moments of a batch, means over units and positions; `p` and `r` over pairs that differ.
+def _array(given: Any) -> Batch:
+    try:
+        found = np.asarray(keras.ops.convert_to_numpy(given))
+        finite = bool(np.isfinite(found.astype(float)).all())
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Received: input of {type(given).__name__}. {_EXPECTED}") from error
+    if found.ndim < 1 or len(found) < 2:
+        raise ValueError(
+            f"Received: input of shape {found.shape}. A batch needs at least two examples. "
+            f"{_EXPECTED}"
+        )
+    if not finite:
+        raise ValueError("`input` holds numbers that are not finite. Clean the data first.")
+    return found
+
+
+def _fitted(given: Any, shape: tuple[int | None, ...], model: Any) -> Batch:
+    batch = _array(given)
+    if batch.ndim == 1 and shape == (1,):
+        batch = batch[:, None]  # as Keras does
+    same = batch.ndim == len(shape) + 1 and all(
+        n is None or n == size for n, size in zip(shape, batch.shape[1:], strict=True)
+    )
+    if not same:
+        raise ValueError(
+            f"`input` does not fit {model.name!r}. Received: shape {batch.shape}. Expected: "
+            f"{(None, *shape)}."
+        )
+    return batch
+
+
+def _measured(batch: Batch) -> State:
+    """Moments of a batch, means over units and positions; `p`, `m` over pairs that differ.
 
     `r` is taken over neighbours.
     """
     x = batch.astype(float)
     if x.ndim == 1:
         x = x[:, None]
-    n = len(x)
-    squares = np.mean(x**2)
-    p = (np.mean(x.sum(axis=0) ** 2) - n * squares) / (n * (n - 1))
+    p = _of_pairs(x)
     near = [
         np.mean(np.moveaxis(x, axis, 0)[1:] * np.moveaxis(x, axis, 0)[:-1])
         for axis in range(1, x.ndim - 1)
@@ -105,4 +193,11 @@ def _measured(batch: np.ndarray[Any, Any]) -> State:
     r = np.mean(near) if near else p
     whole = np.issubdtype(batch.dtype, np.integer)
     values = x if whole or x.size < 1 << 22 else None
-    return state(x.shape[1:], squares, p, r, x.mean(), values=values)
+    m = _of_pairs(x.mean(axis=tuple(range(1, x.ndim - 1))))
+    return state(x.shape[1:], np.mean(x**2), p, r, x.mean(), m=m, values=values)
+
+
+def _of_pairs(x: NDArray[np.float64]) -> float:
+    """`E x_a x_b` over pairs of different examples."""
+    n = len(x)
+    return float((np.mean(x.sum(axis=0) ** 2) - n * np.mean(x**2)) / (n * (n - 1)))

@@ -6,6 +6,8 @@ Owns Add, Subtract, Average, Multiply, Concatenate, Maximum, Minimum and Dot.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -73,18 +75,42 @@ def _beside(inputs: list[State], axis: int) -> State:
     def mean(name: str) -> Array:
         return np.asarray(sum(s * getattr(x, name) for s, x in zip(shares, inputs, strict=True)))
 
-    return _side_by_side(
+    edges = np.cumsum([0, *(x.units for x in inputs)])
+    made = _side_by_side(
         inputs,
-        (*inputs[0].positions, int(sizes.sum())),
-        [mean(name) for name in ("q", "p", "r", "mu")],
-        lambda gradient: tuple(gradient for _ in inputs),
+        (*inputs[0].positions, int(edges[-1])),
+        [mean(name) for name in ("q", "p", "r", "mu", "m")],
+        lambda gradient: tuple(
+            _piece(gradient, slice(start, end)) for start, end in pairwise(edges.tolist())
+        ),
     )
+    return replace(made, variances=np.concatenate([_variances(x) for x in inputs]))
+
+
+def _variances(x: State) -> Array:
+    return np.full(x.units, float(np.mean(x.q)) - x.m) if x.variances is None else x.variances
+
+
+def _piece(gradient: Gradient, where: slice) -> Gradient:
+    """That of some of the units: fresh weights make it independent of other units'."""
+    sources = gradient.sources
+    own = None if sources is None else frozenset((source, where.start) for source in sources)
+    if gradient.units is None:
+        return gradient.changed(gradient.g, gradient.r, slope=gradient.slope, sources=own)
+    units = gradient.units[where]
+    share = float(units.mean())
+    relative = units / share if share > 0 else None
+    return gradient.times(share, slope=gradient.slope, sources=own, units=relative)
 
 
 def _behind(inputs: list[State], axis: int) -> State:
     place = len(inputs[0].shape) + axis
     edges = np.cumsum([0, *(x.shape[place] for x in inputs)])
     maps = [np.concatenate([x.maps()[i] for x in inputs], axis=place) for i in range(4)]
+    shares = np.diff(edges) / edges[-1]
+    means = np.array([float(np.mean(x.mu)) for x in inputs])
+    alike = np.array([x.m for x in inputs]) - means**2
+    maps.append(np.asarray(shares**2 @ alike + (shares @ means) ** 2))
     shape = (*inputs[0].shape[:place], int(edges[-1]), *inputs[0].shape[place + 1 :])
 
     def pull(gradient: Gradient) -> tuple[Gradient, ...]:
@@ -99,13 +125,14 @@ def _side_by_side(
     inputs: list[State], shape: tuple[int, ...], maps: list[Array], pull: Callable[..., Any]
 ) -> State:
     same = all(x.r is x.p for x in inputs)
-    q, p, r, mu = maps
+    q, p, r, mu, m = maps
     return state(
         shape,
         q,
         p,
         p if same else r,
         mu,
+        m=float(m),
         sources=joined(*(x.sources for x in inputs)),
         noise=float(np.mean([x.noise for x in inputs])),
         parents=tuple(inputs),
@@ -131,6 +158,8 @@ def _greatest(inputs: list[State], sign: float) -> State:
     """
     if len(inputs) != 2 or not independent(*inputs):
         raise UnpredictableError("the greatest of more than two tensors, or of dependent ones")
+    if inputs[0].shape != inputs[1].shape:
+        raise UnpredictableError("the greatest of tensors of different shapes")
     a, b = inputs
     moments = [x.q - x.mu**2 for x in inputs]
     rows = (*moments, a.p - a.mu**2, b.p - b.mu**2, sign * a.mu, sign * b.mu)

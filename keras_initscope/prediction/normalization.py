@@ -5,6 +5,8 @@ Owns BatchNormalization (in training), the normalizations within an example, and
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -13,10 +15,17 @@ import numpy as np
 
 from keras_initscope.prediction.state import Array, Gradient, State, state
 from keras_initscope.prediction.transfer import UnpredictableError, apply, resets, transfer
-from keras_initscope.prediction.weights import Weights, multiplied_by, values_of, weights_of
+from keras_initscope.prediction.weights import (
+    Weights,
+    multiplied_by,
+    sample_of,
+    values_of,
+    weights_of,
+)
 from keras_initscope.theory.moments import moment
 
 _ONE = Weights(square=1.0, mean=1.0)
+_TINY = 1e-12  # as Keras keeps the length of a vector from being zero
 
 
 def _affine(layer: Any, scale: str = "gamma", shift: str = "beta") -> tuple[Weights, Weights]:
@@ -36,6 +45,7 @@ def standardized(
     variance: Array,
     affine: tuple[Weights, Weights],
     back: float,
+    m: float | None = None,
 ) -> State:
     """`gamma (x - m) / s + beta`, given the centred moments `q`, `p`, `r` and `s^2`.
 
@@ -56,6 +66,7 @@ def standardized(
         p,
         p if centred[2] is centred[1] else r,
         np.full_like(q, beta.mean),
+        m=float(np.mean(p) if m is None else np.mean(scale) * m + beta.square),
         sources=x.sources,
         noise=0.0,
         parents=(x,),
@@ -75,38 +86,96 @@ def _(layer: Any, x: State, **_: Any) -> State:
         raise UnpredictableError(f"it normalizes axis {layer.axis}, which is not that of the units")
     if not layer.trainable:
         return _with_moving_statistics(layer, x)
-    variance = np.mean(x.q) - np.mean(x.p) + layer.epsilon
-    r = np.zeros_like(x.p) if x.r is x.p else x.r - x.p
-    centred = (x.q - x.p, np.zeros_like(x.p), r)
-    made = standardized(x, centred, np.asarray(variance), _affine(layer), 1.0)
+    variance = np.mean(x.q) - x.m + layer.epsilon
+    rest = _left(x)
+    r = rest if x.r is x.p else x.r - x.p + rest
+    centred = (x.q - x.p + rest, rest, r)
+    made = standardized(x, centred, np.asarray(variance), _affine(layer), 1.0, 0.0)
+    if x.variances is not None:
+        made = replace(made, pull=_back_by_unit(layer, x.variances))
     if np.isnan(made.p).any() or np.isnan(x.p).any():
         beta = _affine(layer)[1]
-        return state(**{**_fields(made), "p": np.full_like(made.p, beta.square)})
+        lost = np.full_like(made.p, beta.square)
+        return state(**{**_fields(made), "p": lost, "m": beta.square})
     return made
+
+
+def _back_by_unit(layer: Any, variances: Array) -> Callable[[Gradient], tuple[Gradient]]:
+    """Every unit is divided by its own deviation: `g gamma^2 / s_u^2`."""
+    scale = _affine(layer)[0].square / (variances + layer.epsilon)
+
+    def pull(gradient: Gradient) -> tuple[Gradient]:
+        passed = scale if gradient.units is None else scale * gradient.units
+        factor = float(passed.mean())
+        return (gradient.times(factor, units=passed / factor if factor > 0 else None),)
+
+    return pull
+
+
+def _left(x: State) -> Array:
+    """What is constant at a position but not of the mean over all: `p_i - 2 E x_i m + m`.
+
+    `E x_i m` is taken in proportion to `p_i`, so that nothing is left in the mean beyond
+    `mean(p) - m`.
+    """
+    mean = np.mean(x.p)
+    share = x.m / mean if mean > 0 else 0.0
+    return np.asarray(np.maximum(x.p - 2 * share * x.p + x.m, 0.0) if mean > 0 else 0 * x.p)
 
 
 def _fields(x: State) -> dict[str, Any]:
     return {
         name: getattr(x, name)
-        for name in ("shape", "q", "p", "r", "mu", "sources", "noise", "parents", "pull", "reason")
+        for name in (
+            "shape",
+            "q",
+            "p",
+            "r",
+            "mu",
+            "m",
+            "sources",
+            "noise",
+            "parents",
+            "pull",
+            "reason",
+        )
     }
 
 
 def _with_moving_statistics(layer: Any, x: State) -> State:
-    mean, variance = values_of(layer.moving_mean), values_of(layer.moving_variance)
+    """As it was made it divides by 1; learnt statistics are those of data that nobody gave."""
+    mean, variance = sample_of(layer, "moving_mean"), sample_of(layer, "moving_variance")
+    if np.any(mean):
+        raise UnpredictableError(
+            "it is frozen with statistics of data; only measuring tells what they do to this input"
+        )
     gamma, beta = _affine(layer)
-    factor = gamma.square * np.mean(1 / (variance + layer.epsilon))
-    shift = np.mean(mean**2 / (variance + layer.epsilon)) * gamma.square + beta.square
+    scale = 1 / np.sqrt(variance + layer.epsilon)
+    return _times_and_plus(
+        x,
+        (gamma.square * np.mean(scale**2), gamma.mean * np.mean(scale)),
+        (beta.square, beta.mean),
+        gamma.mean * np.mean(scale) * beta.mean,
+    )
+
+
+def _times_and_plus(
+    x: State, factor: tuple[float, float], shift: tuple[float, float], cross: float
+) -> State:
+    """`a x + b` for numbers of each unit, given `E a^2`, `E a`, `E b^2`, `E b` and `E a b`."""
+    added = 2 * cross * x.mu + shift[0]
     return state(
         x.shape,
-        factor * x.q + shift,
-        factor * x.p + shift,
-        factor * x.r + shift,
-        np.sqrt(factor) * x.mu + beta.mean,
+        factor[0] * x.q + added,
+        factor[0] * x.p + added,
+        factor[0] * x.r + added,
+        factor[1] * x.mu + shift[1],
+        m=factor[0] * x.m + float(np.mean(added)),
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
-        pull=lambda gradient: (gradient.times(factor),),
+        reason=x.reason,
+        pull=lambda gradient: (gradient.times(factor[0]),),
     )
 
 
@@ -125,7 +194,8 @@ def _within_groups(
     variance = q - own + epsilon
     centred = (x.q - own, x.p - pair, (x.p - pair) if x.r is x.p and not pooled else x.r - near)
     back = _fluctuation(x, positions * channels, True)
-    return standardized(x, centred, np.asarray(variance), affine, back)
+    m = x.m - float(np.mean(pair))
+    return standardized(x, centred, np.asarray(variance), affine, back, m)
 
 
 def _fluctuation(x: State, n: int, centred: bool) -> float:
@@ -149,6 +219,8 @@ def _fluctuation(x: State, n: int, centred: bool) -> float:
 @transfer.register(keras.layers.LayerNormalization)
 def _(layer: Any, x: State, **_: Any) -> State:
     """`q' = gamma^2 + beta^2`, `p' = gamma^2 (p - mu^2) / (q - mu^2) + beta^2`."""
+    if getattr(layer, "rms_scaling", False):
+        raise UnpredictableError("rms_scaling=True, which Keras deprecates")
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     axes = sorted(axis % (len(x.shape) + 1) for axis in axes)
     if axes[-1] != len(x.shape):
@@ -183,14 +255,14 @@ def _(layer: Any, x: State, **_: Any) -> State:
     """Each vector of units has length 1: `q' = 1/n`, `p' = p / (n q)`."""
     if not _last(layer.axis, x):
         raise UnpredictableError(f"it normalizes axis {layer.axis}, which is not that of the units")
-    return _rescaled(x, x.units * x.q, (_ONE, Weights(square=0.0)), 1 / x.units)
+    return _rescaled(x, x.units * x.q + _TINY, (_ONE, Weights(square=0.0)), 1 / x.units)
 
 
 def _rescaled(
     x: State, square: Array, affine: tuple[Weights, Weights], unknown: float = 1.0
 ) -> State:
     back = _fluctuation(x, x.units, False)
-    made = standardized(x, (x.q, x.p, x.r), square, affine, back)
+    made = standardized(x, (x.q, x.p, x.r), square, affine, back, x.m)
     gamma = affine[0]
     q = np.where(np.isnan(x.q), unknown * gamma.square, made.q)
     mu = gamma.mean * x.mu / np.sqrt(square)
@@ -201,18 +273,21 @@ def _rescaled(
 def _(layer: Any, x: Any, **_: Any) -> Any:
     """The kernel is divided by its largest singular value, as far as power iteration finds it."""
     kernel = layer.kernel
-    matrix = values_of(kernel).reshape(-1, kernel.shape[-1])
+    name = "embeddings" if hasattr(layer.layer, "embeddings") else "kernel"
+    matrix = sample_of(layer.layer, name).reshape(-1, kernel.shape[-1])
     u = values_of(layer.vector_u)
     for _step in range(layer.power_iterations):
         v = _unit(u @ matrix.T)
         u = _unit(v @ matrix)
     sigma = float(np.squeeze(v @ matrix @ u.T))
+    if sigma == 0:  # of a kernel of zeros, which Keras leaves as it is
+        return apply(layer.layer, x)
     with multiplied_by(1 / sigma, kernel):
         return apply(layer.layer, x)
 
 
 def _unit(vector: Array) -> Array:
-    return vector / np.linalg.norm(vector)
+    return vector / max(float(np.linalg.norm(vector)), _TINY)
 
 
 @transfer.register(keras.layers.Normalization)
@@ -221,24 +296,10 @@ def _(layer: Any, x: State, **_: Any) -> State:
     mean, variance = (
         np.asarray(keras.ops.convert_to_numpy(m), dtype=float) for m in _learnt(layer)
     )
-    if layer.invert:
-        factor, shift = np.mean(variance), mean
-        square = np.mean(shift**2)
-    else:
-        factor, shift = np.mean(1 / np.maximum(variance, 1e-14)), -mean / np.sqrt(variance)
-        square = np.mean(shift**2)
-    offset = 2 * np.sqrt(factor) * x.mu * np.mean(shift) + square
-    return state(
-        x.shape,
-        factor * x.q + offset,
-        factor * x.p + offset,
-        factor * x.r + offset,
-        np.sqrt(factor) * x.mu + np.mean(shift),
-        sources=x.sources,
-        noise=x.noise,
-        parents=(x,),
-        pull=lambda gradient: (gradient.times(factor),),
-    )
+    deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+    a, b = (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
+    square, shift = (np.mean(a**2), np.mean(a)), (np.mean(b**2), np.mean(b))
+    return _times_and_plus(x, square, shift, np.mean(a * b))
 
 
 def _learnt(layer: Any) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ Owns one rule an operation, by the name of its class; those without a rule are u
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ from keras_initscope.prediction.combining import multiplied, summed
 from keras_initscope.prediction.dense import connected
 from keras_initscope.prediction.primitives import scaled, shifted
 from keras_initscope.prediction.spatial import resampled
-from keras_initscope.prediction.state import State, Unknown, same_moments
+from keras_initscope.prediction.state import State, Unknown, same_moments, state, weights_held_by
 from keras_initscope.prediction.transfer import UnpredictableError, transfer
 from keras_initscope.prediction.weights import Weights, measured, values_of
 
@@ -85,7 +86,16 @@ def _with_constant(x: State, constant: Any) -> State:
     mean, square = (m[0] if m.ndim == len(x.shape) else m for m in positions)
     if mean.ndim != len(x.positions):
         raise UnpredictableError("it adds a constant of another rank")
-    return shifted(x, mean, square)
+    made = shifted(x, mean, square)
+    values = values[0] if values.ndim > len(x.shape) else values
+    apart = _apart(values)  # as position embeddings tell positions apart
+    return replace(made, r=made.r - apart, m=float(np.mean(made.p)) - apart)
+
+
+def _apart(values: np.ndarray[Any, Any]) -> float:
+    """Half the mean squared difference of a constant between neighbouring positions."""
+    steps = [np.diff(values, axis=axis) for axis in range(values.ndim - 1)]
+    return float(np.mean([np.mean(step**2) / 2 for step in steps if step.size] or [0.0]))
 
 
 @_rule("Subtract")
@@ -234,10 +244,36 @@ def _matmul(_: Any, a: Any, b: Any) -> State:
     found = measured(kernel, kernel.shape[0])
     if found.lopsided:
         raise UnpredictableError("the weights do not lie around zero, so its units are alike")
-    return connected(a, kernel.shape[1], found, Weights(square=0.0))
+    with weights_held_by(b if hasattr(b, "_value") else None):
+        return connected(a, kernel.shape[1], found, Weights(square=0.0))
+
+
+@_rule("NotEqual")
+def _not_equal(_: Any, a: Any, b: Any) -> State:
+    """As Keras makes masks of tokens; without data no token is known to be padding."""
+    x, constant = _two(a, b)
+    if isinstance(constant, State):
+        raise UnpredictableError("it compares two tensors")
+    seen = None if x.values is None else np.not_equal(x.values, _constant(constant))
+    return _mask(x, x.shape, seen)
+
+
+@_rule("Any")
+def _any(operation: Any, x: State) -> State:
+    if x.hides is None or operation.axis not in (-1, len(x.shape)):
+        raise UnpredictableError("nothing is known of it but of masks, over the last axis")
+    seen = None if x.values is None else x.values.any(axis=-1)
+    return _mask(x, x.shape[:-1], seen)
+
+
+def _mask(x: State, shape: tuple[int, ...], seen: Any) -> State:
+    hides = bool(seen is not None and not np.all(seen))
+    return state(shape, 1.0, 1.0, None, 1.0, parents=(x,), values=seen, hides=hides)
 
 
 @_rule("Cast", "StopGradient")
 def _same(operation: Any, x: State, *_: Any) -> State:
+    if not keras.backend.is_float_dtype(getattr(operation, "dtype", None) or "float32"):
+        raise UnpredictableError(f"it rounds to {operation.dtype}")
     stops = type(operation).__name__ == "StopGradient"
     return same_moments(x, parents=(x,), pull=lambda gradient: (None if stops else gradient,))

@@ -5,6 +5,7 @@ Owns average and max pooling: windowed, global and adaptive.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -16,7 +17,7 @@ from scipy.special import ndtr
 from keras_initscope.prediction.expectations import over_rows
 from keras_initscope.prediction.primitives import line
 from keras_initscope.prediction.reshaping import reshaped
-from keras_initscope.prediction.spatial import along, resampled, window
+from keras_initscope.prediction.spatial import along, resampled, window, within
 from keras_initscope.prediction.state import Array, Gradient, State, state
 from keras_initscope.prediction.transfer import UnpredictableError, transfer
 from keras_initscope.theory.nonlinearity import Nonlinearity
@@ -27,8 +28,16 @@ _MASSES = _MASSES / _MASSES.sum()
 
 
 def averaged(x: State, matrices: list[Array], kernel: Array | None = None) -> State:
-    """The mean over the positions that each window holds; see `spatial.resampled`."""
-    return resampled(x, [m / m.sum(axis=1, keepdims=True) for m in matrices], kernel)
+    """The mean over the positions that each window holds; see `spatial.resampled`.
+
+    A mean over all positions keeps `m` of the constant part.
+    """
+    averages = [m / m.sum(axis=1, keepdims=True) for m in matrices]
+    made = resampled(within(x, matrices), averages, kernel)
+    if prod(made.positions) > 1:
+        return made
+    change = x.m - float(np.mean(x.p))
+    return replace(made, q=made.q + change, p=made.p + change, r=made.r + change)
 
 
 def largest(x: State, matrices: list[Array]) -> State:
@@ -40,6 +49,7 @@ def largest(x: State, matrices: list[Array]) -> State:
     maximum.
     """
     phi, base = (line(1.0), x) if x.through is None else x.through
+    base = within(base, matrices)
     positions = tuple(len(matrix) for matrix in matrices)
     inside = np.broadcast_to((base.q > 0) | np.isnan(base.q), x.positions).astype(float)
     count = np.maximum(along(matrices, inside, x.positions), 1.0)
@@ -66,12 +76,21 @@ def largest(x: State, matrices: list[Array]) -> State:
         found[1],
         found[1] if base.r is base.p else found[2],
         found[3],
+        m=_anywhere(phi, base, float(count.mean())),
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
         reason=x.reason,
         pull=pull,
     )
+
+
+def _anywhere(phi: Nonlinearity, x: State, count: float) -> float:
+    """`m` of the maximum: of two windows of the mean variance."""
+    q, r, mu = (float(np.mean(moment)) for moment in (x.q, x.r, x.mu))
+    if np.isnan([q, r, mu, x.m]).any():
+        return float("nan")
+    return _maximum(phi, count, q - mu**2, r - mu**2, x.m - mu**2, mu)[1]
 
 
 @lru_cache(maxsize=1 << 12)

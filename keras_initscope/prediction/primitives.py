@@ -42,10 +42,16 @@ def fresh(x: State, shape: tuple[int, ...], maps: tuple[Array, Array, Array], **
     return state(shape, *maps, noise=noise, reason=x.reason, **more)
 
 
-def weighted_gradient(gradient: Gradient, g: Array, r: Array, width: int) -> Gradient:
-    """A gradient that passed fresh weights backward, to `width` units."""
+def weighted_gradient(
+    gradient: Gradient, g: Array, r: Array, width: int, weights: object
+) -> Gradient:
+    """A gradient that passed fresh weights backward, to `width` units; `weights` is their source.
+
+    What they make independent are the gradients of different units. Where the same weights are met
+    a second time, as in a layer that is shared, they do not.
+    """
     noise = gradient.noise + np.log1p(5 / width)
-    return Gradient(g, r, frozenset([object()]), noise, reason=gradient.reason)
+    return Gradient(g, r, frozenset([weights]), noise, reason=gradient.reason)
 
 
 def with_bias(x: State, square: float, mean: float) -> State:
@@ -56,7 +62,8 @@ def with_bias(x: State, square: float, mean: float) -> State:
     if square == 0:
         return x
     added = square + 2 * x.mu * mean
-    return replace(x, q=x.q + added, p=x.p + added, r=x.r + added, mu=x.mu + mean)
+    m = x.m + float(np.mean(added))
+    return replace(x, q=x.q + added, p=x.p + added, r=x.r + added, mu=x.mu + mean, m=m)
 
 
 def activated(x: State, phi: Nonlinearity) -> State:
@@ -79,6 +86,7 @@ def activated(x: State, phi: Nonlinearity) -> State:
         p,
         p if base.r is base.p else pair(base.r),
         of_gaussian("mean", whole, variance, mean),
+        m=_pair_anywhere(whole, base),
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
@@ -87,6 +95,13 @@ def activated(x: State, phi: Nonlinearity) -> State:
         reason=x.reason,
         pull=lambda gradient: (_through_slope(gradient, x, phi, whole, base),),
     )
+
+
+def _pair_anywhere(phi: Nonlinearity, x: State) -> float:
+    """`m` of `f(x)`: of two Gaussians of the mean variance."""
+    mean = np.asarray(np.mean(x.mu))
+    variance = np.maximum(np.mean(x.q) - mean**2, 0.0)
+    return float(of_pair(phi, np.asarray(variance), np.asarray(x.m - mean**2), mean))
 
 
 def _through_slope(
@@ -154,6 +169,7 @@ def scaled(x: State, factor: float) -> State:
         p=square * x.p,
         r=square * x.r,
         mu=factor * x.mu,
+        m=square * x.m,
         parents=(x,),
         through=through,
         parts=filtered(parts_of(x), lambda kernel: factor * kernel),
@@ -189,6 +205,7 @@ def shifted(x: State, mean: Any, square: Any) -> State:
         p=x.p + added,
         r=x.r + added,
         mu=x.mu + mean,
+        m=x.m + float(np.mean(added)),
         parents=(x,),
         through=through,
         parts=None,

@@ -15,9 +15,9 @@ import numpy as np
 from keras_initscope.activations import as_nonlinearity
 from keras_initscope.prediction.expectations import of_gaussian, of_pair
 from keras_initscope.prediction.spatial import resampled
-from keras_initscope.prediction.state import Array, Gradient, State, state
+from keras_initscope.prediction.state import Array, Gradient, State, source, state
 from keras_initscope.prediction.transfer import UnpredictableError, kernel_of, transfer
-from keras_initscope.prediction.weights import Weights, measured, values_of
+from keras_initscope.prediction.weights import Weights, measured, sample_of
 from keras_initscope.theory.nonlinearity import Nonlinearity
 
 Triple = Array  # (3,): the moments q, p and r of one step
@@ -146,7 +146,7 @@ def _run(cell: Cell, step: Any, x: State, sequences: bool) -> State:
     found = np.array(outputs)
     shape = (steps, cell.units) if sequences else (cell.units,)
     q, p, r = found.T if sequences else found[-1]
-    loop_back = cell.units * cell.recurrent.square
+    loop_back, weights = cell.units * cell.recurrent.square, source()
 
     def pull(gradient: Gradient) -> tuple[Gradient]:
         given = np.broadcast_to(gradient.g, (steps,)) if sequences else np.zeros(steps)
@@ -157,8 +157,7 @@ def _run(cell: Cell, step: Any, x: State, sequences: bool) -> State:
             g_x[t] = cell.units * cell.kernel.square * sum(at)
             g_h = loop_back * sum(at) + direct
         noise = gradient.noise + np.log1p(5 / x.units)
-        fresh = frozenset([object()])
-        return (Gradient(g_x, 0 * g_x, fresh, noise, reason=gradient.reason),)
+        return (Gradient(g_x, 0 * g_x, frozenset([weights]), noise, reason=gradient.reason),)
 
     return state(
         shape,
@@ -190,7 +189,7 @@ def _cell_of(layer: Any, x: State, gates: int) -> Cell:
 def _biases(cell: Any, gates: int) -> list[Weights]:
     if not cell.use_bias:
         return [Weights(square=0.0)] * gates
-    values = values_of(cell.bias)
+    values = sample_of(cell, "bias")
     if values.ndim == 2:  # a GRU that resets after the product has two
         values = values.sum(axis=0)
     return [measured(part) for part in np.split(values, gates)]

@@ -37,6 +37,8 @@ def _dropped(layer: Any, x: State, **_: Any) -> State:
 
 def _dropped_maps(layer: Any, x: State, **_: Any) -> State:
     """Whole channels are dropped, so that two positions lose the same ones."""
+    if getattr(layer, "data_format", None) == "channels_first":
+        raise UnpredictableError("data_format='channels_first'; build the model with channels last")
     factor = 1 / (1 - layer.rate)
     made = noised(x, factor)
     return same_moments(made, r=factor * x.r, key=made.key)

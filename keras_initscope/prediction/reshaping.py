@@ -32,6 +32,7 @@ def reshaped(x: State, shape: tuple[int, ...]) -> State:
         forward(x.p),
         forward(r),
         forward(x.mu),
+        **({"m": x.m} if shape[-1] == x.shape[-1] else {}),
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
@@ -78,6 +79,7 @@ def transposed(x: State, order: tuple[int, ...]) -> State:
     return state(
         shape,
         *maps,
+        **({"m": x.m} if stays else {}),
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
@@ -120,10 +122,11 @@ def padded(x: State, pads: list[tuple[int, int]]) -> State:
         made.p,
         made.r,
         made.mu,
+        m=made.m,
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
-        through=(phi, state(made.shape, *maps, sources=base.sources)),
+        through=(phi, state(made.shape, *maps, m=base.m, sources=base.sources)),
         reason=x.reason,
         pull=pull,
     )
@@ -158,7 +161,7 @@ def _(layer: Any, x: State, **_: Any) -> State:
 
 
 def _fields(x: State) -> dict[str, Any]:
-    names = ("shape", "q", "p", "r", "mu", "sources", "noise", "parents", "pull", "reason")
+    names = ("shape", "q", "p", "r", "mu", "m", "sources", "noise", "parents", "pull", "reason")
     return {name: getattr(x, name) for name in names}
 
 

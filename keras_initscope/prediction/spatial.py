@@ -6,9 +6,12 @@ Owns the geometry that convolution, pooling, padding, cropping and upsampling sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_initscope.prediction.state import Array, Gradient, State, filtered, parts_of, state
 
@@ -35,6 +38,38 @@ def window(size: int, taps: int, stride: int, dilation: int, padding: str) -> Ar
     assert window(5, 3, 2, 1, "same").sum(axis=1).tolist() == [2, 3, 2]
     ```
     """
+    place, inside = _places(size, taps, stride, dilation, padding)
+    matrix = np.zeros((len(place), size))
+    for tap in range(taps):
+        seen = inside[:, tap]
+        matrix[np.nonzero(seen)[0], place[seen, tap]] += 1
+    matrix.setflags(write=False)
+    return matrix
+
+
+@lru_cache(maxsize=1024)
+def evenness(size: int, taps: int, stride: int, dilation: int, padding: str) -> float:
+    """`sum_t f_t^2`, `f_t` the share of outputs whose tap `t` lies inside the bounds.
+
+    What all positions have in common, the mean of a channel, passes each tap only where it is
+    inside. Arguments as for `window`.
+
+    Example:
+
+    ```python
+    from keras_initscope.prediction.spatial import evenness
+
+    assert evenness(8, 3, 1, 1, "valid") == 3
+    assert evenness(8, 3, 1, 1, "same") == 1 + 2 * (7 / 8) ** 2
+    ```
+    """
+    return float(np.sum(_places(size, taps, stride, dilation, padding)[1].mean(axis=0) ** 2))
+
+
+def _places(
+    size: int, taps: int, stride: int, dilation: int, padding: str
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where each tap of each output lies, `(outputs, taps)`, and whether that is inside."""
     reach = (taps - 1) * dilation + 1
     if padding == "valid":
         outputs, before = (size - reach) // stride + 1, 0
@@ -44,14 +79,41 @@ def window(size: int, taps: int, stride: int, dilation: int, padding: str) -> Ar
         before = reach - 1 if padding == "causal" else total // 2
     if outputs < 1:
         raise ValueError(f"A window of {reach} does not fit into {size} positions.")
-    matrix = np.zeros((outputs, size))
-    start = np.arange(outputs) * stride - before
-    for tap in range(taps):
-        place = start + tap * dilation
-        inside = (place >= 0) & (place < size)
-        matrix[np.nonzero(inside)[0], place[inside]] += 1
-    matrix.setflags(write=False)
-    return matrix
+    place = (np.arange(outputs) * stride - before)[:, None] + np.arange(taps) * dilation
+    return place, (place >= 0) & (place < size)
+
+
+def likeness(x: State) -> float:
+    """`(r - p) / (q - p)`: how much of the signal neighbours share.
+
+    In images it is taken to fall off by that factor with every step, as in a Markov chain. The
+    steps of a sequence may be tokens that have looked at each other: all are neighbours.
+    """
+    if len(x.positions) < 2:
+        return 1.0
+    signal = float(np.mean(x.q - x.p))
+    near = float(np.mean(x.r - x.p))
+    return min(max(near / signal, 0.0), 1.0) if signal > 0 else 0.0
+
+
+def strided(x: State, step: int) -> State:
+    """The same tensor, `r` of positions that lie `step` apart."""
+    if step == 1 or x.r is x.p:
+        return x
+    return replace(x, r=x.p + likeness(x) ** (step - 1) * (x.r - x.p))
+
+
+def within(x: State, matrices: Sequence[Array]) -> State:
+    """The same tensor, `r` the mean over all pairs of positions in the windows of `matrices`."""
+    alike = likeness(x)
+    sizes = [int(np.max(np.count_nonzero(matrix, axis=1))) for matrix in matrices]
+    count = prod(sizes)
+    if count == 1 or not 0 < alike < 1:
+        return x
+    places = [np.arange(size) for size in sizes]
+    means = [np.mean(alike ** np.abs(np.subtract.outer(place, place))) for place in places]
+    pairs = (prod(means) - 1 / count) / (1 - 1 / count)
+    return replace(x, r=x.p + pairs / alike * (x.r - x.p))
 
 
 def along(matrices: Sequence[Array], values: Array, positions: tuple[int, ...]) -> Array:
@@ -99,6 +161,7 @@ def resampled(x: State, matrices: Sequence[Array], kernel: Array | None = None) 
         p,
         r,
         along(matrices, x.mu, x.positions),
+        m=x.m * forward.mean**2,
         sources=x.sources,
         noise=x.noise,
         parents=(x,),
@@ -116,6 +179,7 @@ class _Square:
         self._positions = positions
         self._squares = [matrix**2 for matrix in matrices]
         self._total = along(matrices, np.ones(()), positions)
+        self.mean = float(self._total.mean())
         self.outputs = tuple(len(matrix) for matrix in matrices)
         shared = [_shared(matrix) for matrix in matrices]
         self._near = [

@@ -6,7 +6,9 @@ transfer rule is written like the forward pass of the layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +18,24 @@ from numpy.typing import ArrayLike, NDArray
 from keras_initscope.theory.nonlinearity import Nonlinearity
 
 Array = NDArray[np.float64]
+
+_holder: ContextVar[object | None] = ContextVar("holder", default=None)
+
+
+@contextmanager
+def weights_held_by(holder: object | None) -> Iterator[None]:
+    """Let what is made here come from the weights of `holder`; `None` for nobody's."""
+    token = _holder.set(holder)
+    try:
+        yield
+    finally:
+        _holder.reset(token)
+
+
+def source() -> object:
+    """Where fresh randomness comes from: the same for every call of a layer that is shared."""
+    holder = _holder.get()
+    return object() if holder is None else ("weights", id(holder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,7 @@ class Gradient:
         slope: `E f'^2` where this gradient is, in place of everywhere, for the activation that made
             the tensor: max pooling sends gradients to where the activation is largest.
         parts: Its linear decomposition into independent gradients; see `parts_of`.
+        units: Its second moment by unit over that of all, where units side by side differ.
         reason: Why it is unknown, empty if it is known.
         key: Identity.
     """
@@ -57,12 +78,13 @@ class Gradient:
     noise: float = 0.0
     slope: Array | None = None
     parts: Mapping[object, tuple[Array, Gradient]] | None = None
+    units: Array | None = None
     reason: str = ""
     key: object = field(default_factory=object)
 
     def changed(self, g: Array, r: Array, **changes: Any) -> Gradient:
         """What is left of it after anything but addition."""
-        fields = {"slope": None, "parts": None, "key": object(), **changes}
+        fields = {"slope": None, "parts": None, "units": None, "key": object(), **changes}
         return replace(self, g=g, r=r, **fields)
 
     def times(self, factor: Any, **changes: Any) -> Gradient:
@@ -87,6 +109,9 @@ class State:
         r: `E x_i x_j`, one example, two positions that lie close to each other. Independent pixels
             make two positions as different as two examples, `r = p`.
         mu: `E x`, over units.
+        m: `E x_ia x_jb`, two examples at any two positions: the square of a unit's mean over all of
+            them. At the borders of padded convolutions the constant part differs, so that
+            `m <= mean(p)`.
         sources: The fresh weights that made it what it is, seen from the last ones: two tensors
             without a common source are independent. `None` for possibly anything.
         noise: Sum of `log(1 + 5/n)` over the layers that it passed: its finite-width scatter.
@@ -96,6 +121,8 @@ class State:
         through: A nonlinearity and the Gaussian state that it maps to this one, where there is one.
         parts: Its linear decomposition into other states; see `parts_of`.
         values: The tensor itself, for an input that was given as an array.
+        variances: `q - m` by unit, where units of different origin stand side by side.
+        hides: Of a mask, whether it hides some steps; `None` for anything that is no mask.
         reason: Why something of it is not known.
         key: Identity; copies of a state that differ in what is known share it.
     """
@@ -105,6 +132,7 @@ class State:
     p: Array
     r: Array
     mu: Array
+    m: float
     sources: frozenset[object] | None
     noise: float = 0.0
     parents: tuple[State, ...] = ()
@@ -113,6 +141,8 @@ class State:
     through: tuple[Nonlinearity, State] | None = None
     parts: Mapping[object, tuple[Array, State]] | None = None
     values: Any = None
+    variances: Array | None = None
+    hides: bool | None = None
     reason: str = ""
     key: object = field(default_factory=object)
 
@@ -150,7 +180,8 @@ def state(
         p: Cross moment of two examples.
         r: Cross moment of two positions; `p` if `None`.
         mu: Mean.
-        **more: Other fields of `State`; `sources` is a fresh one if it is not given.
+        **more: Other fields of `State`. If they are not given, `sources` is a fresh one and `m` the
+            mean of `p`.
 
     Returns:
         The state.
@@ -170,8 +201,9 @@ def state(
         array = np.asarray(value, dtype=float)
         return array if array.ndim == len(positions) else np.full((1,) * len(positions), array)
 
-    more.setdefault("sources", frozenset([object()]))
+    more.setdefault("sources", frozenset([source()]))
     found = as_map(p)
+    more.setdefault("m", float(found.mean()))
     return State(
         shape=shape,
         q=as_map(q),
@@ -242,6 +274,11 @@ def added(a: Array, b: Array) -> Array:
 
 
 def same_moments(x: State, **changes: Any) -> State:
-    """A new tensor with the moments of `x`, fields replaced."""
+    """A new tensor with the moments of `x`, fields replaced; `m` keeps its share of `p`."""
     changes.setdefault("key", object())
-    return replace(x, values=None, received=None, **changes)
+    if "p" in changes:
+        before = float(np.mean(x.p))
+        share = x.m / before if before > 0 else 1.0
+        changes.setdefault("m", share * float(np.mean(changes["p"])))
+    changes = {"values": None, "received": None, "variances": None, "hides": None, **changes}
+    return replace(x, **changes)

@@ -14,16 +14,15 @@ from functools import singledispatch
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_initscope import graph
-from keras_initscope.prediction.state import State, Unknown, lost
-from keras_initscope.prediction.weights import Weights, weights_of
+from keras_initscope.prediction.state import State, Unknown, lost, weights_held_by
+from keras_initscope.prediction.weights import UnpredictableError, Weights, weights_of
+
+__all__ = ["UnpredictableError", "Walk", "apply", "kernel_of", "resets", "transfer", "walking"]
 
 Rule = Callable[..., Any]
-
-
-class UnpredictableError(Exception):
-    """Raised by a rule that has no prediction; the message says why."""
 
 
 @dataclass(slots=True)
@@ -94,9 +93,7 @@ def transfer(operation: Any, *args: Any, **kwargs: Any) -> Any:
     ```python
     import keras
 
-    from keras_initscope.prediction.primitives import scaled
-    from keras_initscope.prediction.state import state
-    from keras_initscope.prediction.transfer import apply, transfer
+    from keras_initscope.prediction import apply, scaled, state, transfer
 
 
     class Double(keras.layers.Layer):
@@ -144,7 +141,7 @@ def apply(operation: Any, *args: Any, **kwargs: Any) -> Any:
     if unknown is not None and isinstance(operation, tuple(_resetting)):
         args = tuple(_as_lost(x) for x in args)
         unknown = next((x for x in args if isinstance(x, Unknown)), None)
-    if unknown is not None:
+    if unknown is not None and graph.operations(operation) is None:
         known = tuple(x for x in tensors if isinstance(x, State))
         output: Any = Unknown(unknown.reason, _shape(operation, tensors), known + unknown.parents)
     else:
@@ -157,21 +154,40 @@ def apply(operation: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _applied(operation: Any, args: Any, kwargs: Any, tensors: list[Any]) -> Any:
     named = _named(operation)
+    holder = operation if getattr(operation, "weights", None) else None
     try:
-        output = transfer(operation, *args, **kwargs)
+        if isinstance(operation, keras.Layer):
+            kwargs = {name: _unmasked(name, value) for name, value in kwargs.items()}
+        with weights_held_by(holder), np.errstate(all="ignore"):
+            output = transfer(operation, *args, **kwargs)
     except UnpredictableError as error:
         return Unknown(f"{named}: {error}", _shape(operation, tensors), tuple(tensors))
-    except (ValueError, TypeError, NotImplementedError, AttributeError, IndexError) as error:
-        return Unknown(
-            f"{named}: its rule failed: {error}", _shape(operation, tensors), tuple(tensors)
-        )
+    except Exception as error:  # the rule may be the user's and may raise anything
+        reason = f"{named}: its rule failed: {type(error).__name__}: {error}"
+        return Unknown(reason, _shape(operation, tensors), tuple(tensors))
+    return keras.tree.map_structure(lambda found: _told(found, named, tensors), output)
 
-    def told(found: Any) -> Any:
-        if isinstance(found, Unknown) and ": " not in found.reason:
-            return replace(found, reason=f"{named}: {found.reason}")
-        return found
 
-    return keras.tree.map_structure(told, output)
+def _unmasked(name: str, value: Any) -> Any:
+    """Rules take every step as seen: a mask that hides nothing is left out, any other is told."""
+    if not name.endswith("mask") or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, State) and value.hides is False:
+        return None
+    raise UnpredictableError("a mask hides some of its steps")
+
+
+def _told(found: Any, named: str, tensors: list[Any]) -> Any:
+    """What a rule found, as far as it is a number, and with the name of the layer if not."""
+    if isinstance(found, Unknown) and ": " not in found.reason:
+        return replace(found, reason=f"{named}: {found.reason}")
+    if isinstance(found, State) and not found.reason and not _finite(found):
+        return Unknown(f"{named}: its second moment is not finite", found.shape, tuple(tensors))
+    return found
+
+
+def _finite(found: State) -> bool:
+    return all(bool(np.isfinite(m).all()) for m in (found.q, found.p, found.r, found.mu))
 
 
 def _named(operation: Any) -> str:

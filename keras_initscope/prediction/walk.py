@@ -37,7 +37,8 @@ def run(operations: graph.Operations, inputs: list[Any]) -> Any:
             found = found * len(node.outputs)
         for tensor, x in zip(node.outputs, found):  # noqa: B905
             known[id(tensor)] = _shaped(x, tensor)
-    return keras.tree.map_structure(lambda tensor: known[id(tensor)], operations.outputs)
+    missing = Unknown("it does not come from what goes into the model")
+    return keras.tree.map_structure(lambda x: known.get(id(x), missing), operations.outputs)
 
 
 def _shaped(x: Any, tensor: Any) -> Any:

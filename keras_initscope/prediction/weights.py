@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import singledispatch
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -17,9 +16,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-_DRAWS = 1 << 16  # elements sampled from an initializer that nobody has described
+from keras_initscope.prediction.draws import drawn_by, moments_of
+
 _TOLERANCE = 0.05  # share of the signal that a common weight may add before units are not alike
 _SIGNIFICANT = 16.0  # squared standard errors beyond which a mean is no accident
+
+
+class UnpredictableError(Exception):
+    """Raised by a rule that has no prediction; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +95,51 @@ def weights_of(
     variable = getattr(layer, name, None)
     if variable is None:
         return Weights(square=0.0)
+    if getattr(layer, "quantization_mode", None):
+        raise UnpredictableError(f"its weights are quantized to {layer.quantization_mode}")
     if _from_initializers.get():
-        initializer = getattr(layer, f"{name}_initializer", None)
+        initializer = _initializer_of(layer, name)
         if initializer is not None:
-            return expected(initializer, drawn_as or tuple(variable.shape), fan_in)
-    return measured(values_of(variable), fan_in)
+            found = expected(initializer, drawn_as or tuple(variable.shape), fan_in)
+            factor = (_factors.get() or {}).get(id(variable), 1.0)
+            return replace(found, square=factor**2 * found.square, mean=factor * found.mean)
+    found = measured(values_of(variable), fan_in)
+    if not np.isfinite(found.square):
+        raise UnpredictableError(f"its weights `{name}` hold numbers that are not finite")
+    return found
+
+
+def from_initializers() -> bool:
+    """Whether weights are those that initializers will draw."""
+    return _from_initializers.get()
+
+
+def _initializer_of(layer: Any, name: str) -> Any:
+    """Keras leaves the `kernel` out of some names; the kernel of a depthwise layer has its own."""
+    for stem in (name, name.removesuffix("_kernel"), "depthwise"):
+        found = getattr(layer, f"{stem}_initializer", None)
+        if found is not None:
+            return found
+    return None
+
+
+def alike(layer: Any, name: str) -> bool:
+    """Whether all its weights will be drawn alike, by an initializer that is described here."""
+    initializer = _initializer_of(layer, name)
+    rule = moments_of.dispatch(type(initializer))
+    return _from_initializers.get() and rule is not moments_of.dispatch(object)
+
+
+def sample_of(layer: Any, name: str) -> NDArray[np.float64]:
+    """The weights that a layer holds under a name, or one draw of its initializer."""
+    variable = getattr(layer, name)
+    initializer = _initializer_of(layer, name)
+    if not _from_initializers.get() or initializer is None:
+        return values_of(variable)
+    if getattr(layer, "unit_forget_bias", False) and name == "bias":
+        ones = np.arange(4 * layer.units) // layer.units == 1  # as an LSTM starts
+        return np.where(ones, 1.0, drawn_by(initializer, tuple(variable.shape)))
+    return drawn_by(initializer, tuple(variable.shape))
 
 
 def values_of(variable: Any) -> NDArray[np.float64]:
@@ -109,7 +153,7 @@ def measured(values: Any, fan_in: int = 1) -> Weights:
     """The moments of an array."""
     array = np.asarray(values, dtype=float)
     return Weights(
-        square=float(np.mean(array**2)),
+        square=float(np.vdot(array, array) / array.size),
         mean=float(array.mean()),
         count=array.size,
         fan_in=fan_in,
@@ -120,122 +164,3 @@ def expected(initializer: Any, shape: tuple[int, ...], fan_in: int = 1) -> Weigh
     """The moments of what an initializer draws."""
     mean, variance = moments_of(initializer, shape)
     return Weights(square=variance + mean**2, mean=mean, count=prod(shape), fan_in=fan_in)
-
-
-def variance_of(initializer: Any, shape: tuple[int, ...]) -> float:
-    """Variance of the weights that an initializer draws for a shape.
-
-    Exact for Keras' own initializers; any other is sampled.
-
-    ```
-    VarianceScaling   scale / fan, also for the truncated normal, which Keras rescales
-    RandomNormal      stddev^2
-    TruncatedNormal   .773741 stddev^2, cut at two standard deviations
-    RandomUniform     (maxval - minval)^2 / 12
-    Orthogonal        gain^2 / max(rows, columns)
-    Identity          gain^2 (1/n - 1/n^2) for n rows
-    ```
-
-    Args:
-        initializer: A Keras initializer or its name.
-        shape: Shape of the weights.
-
-    Returns:
-        The variance of one weight.
-
-    Example:
-
-    ```python
-    from keras_initscope.prediction.weights import variance_of
-
-    assert abs(variance_of("he_normal", (50, 20)) - 2 / 50) < 1e-12
-    ```
-    """
-    return moments_of(keras.initializers.get(initializer), shape)[1]
-
-
-@singledispatch
-def moments_of(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Mean and variance of what an initializer draws; register one that sampling does not fit."""
-    if not isinstance(initializer, keras.initializers.Initializer):
-        initializer = keras.initializers.get(initializer)
-        if initializer in (None,) or not isinstance(initializer, keras.initializers.Initializer):
-            return _sampled(initializer, shape)
-        return moments_of(initializer, shape)
-    return _sampled(initializer, shape)
-
-
-def _sampled(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    """From as many draws as make the estimate good to one percent; the initializer is copied."""
-    if hasattr(initializer, "clone"):
-        initializer = initializer.clone()
-    drawn = [
-        keras.ops.convert_to_numpy(initializer(shape, dtype="float32")).astype(float).ravel()
-        for _ in range(max(1, min(64, _DRAWS // max(prod(shape), 1))))
-    ]
-    values = np.concatenate(drawn)
-    return float(values.mean()), float(values.var())
-
-
-_TRUNCATED = 0.7737413035499232  # variance of a normal cut at two standard deviations
-
-
-@moments_of.register(keras.initializers.VarianceScaling)
-def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    if type(initializer).__call__ is not keras.initializers.VarianceScaling.__call__:
-        return _sampled(initializer, shape)  # a subclass that draws in its own way
-    fan_in, fan_out = _fans(shape)
-    fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-    return 0.0, initializer.scale / max(1.0, fans[initializer.mode])
-
-
-@moments_of.register(keras.initializers.RandomNormal)
-def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    return float(initializer.mean), float(initializer.stddev) ** 2
-
-
-@moments_of.register(keras.initializers.TruncatedNormal)
-def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    return float(initializer.mean), _TRUNCATED * float(initializer.stddev) ** 2
-
-
-@moments_of.register(keras.initializers.RandomUniform)
-def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    low, high = float(initializer.minval), float(initializer.maxval)
-    return (low + high) / 2, (high - low) ** 2 / 12
-
-
-@moments_of.register(keras.initializers.Zeros)
-def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    return 0.0, 0.0
-
-
-@moments_of.register(keras.initializers.Ones)
-def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    return 1.0, 0.0
-
-
-@moments_of.register(keras.initializers.Constant)
-def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    values = np.asarray(initializer.value, dtype=float)
-    return float(values.mean()), float(values.var())
-
-
-@moments_of.register(keras.initializers.Orthogonal)
-def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    rows, columns = prod(shape[:-1]), shape[-1]
-    return 0.0, float(initializer.gain) ** 2 / max(rows, columns)
-
-
-@moments_of.register(keras.initializers.Identity)
-def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    share, gain = min(shape) / prod(shape), float(initializer.gain)
-    return gain * share, gain**2 * share * (1 - share)
-
-
-def _fans(shape: tuple[int, ...]) -> tuple[float, float]:
-    """As `keras.initializers` counts them."""
-    if len(shape) < 2:
-        return float(prod(shape)), float(prod(shape))
-    field = prod(shape[:-2])
-    return float(field * shape[-2]), float(field * shape[-1])

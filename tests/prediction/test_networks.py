@@ -1,8 +1,9 @@
 """Theory against networks that really run: second moments forward and backward, layer by layer."""
 
 import pytest
-from prediction.montecarlo import deviations, measured, predicted, tolerance
-from prediction.networks import NETWORKS
+
+from benchmarks.montecarlo import deviations, measured, predicted, tolerance
+from benchmarks.networks import NETWORKS
 
 # Keras 3.15 variables convert to NumPy 2 arrays in a way that NumPy deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

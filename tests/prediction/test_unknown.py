@@ -4,9 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initscope.prediction.primitives import scaled
-from keras_initscope.prediction.signal import predict_signal
-from keras_initscope.prediction.transfer import transfer
+from keras_initscope.prediction import predict_signal, scaled, transfer
 from keras_initscope.records import ModelInfo
 from keras_initscope.writers.jsonlines import JSONLinesWriter, read_jsonlines
 

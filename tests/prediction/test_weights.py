@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initscope.prediction.weights import Weights, moments_of, variance_of
+from keras_initscope.prediction.draws import moments_of, variance_of
+from keras_initscope.prediction.weights import Weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 INITIALIZERS = [

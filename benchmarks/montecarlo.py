@@ -16,16 +16,19 @@ def measured(build, draws, batch=64, seed=0, sample=None):
         model = build()
         rng = np.random.default_rng(seed + draw)
         x = sample(rng, batch) if sample else rng.normal(size=(batch, *model.input_shape[1:]))
-        for name, moments in _moments_of(model, x, rng).items():
+        for name, moments in moments_of(model, x, rng).items():
             totals.setdefault(name, []).append(moments)
     return {name: np.mean(moments, axis=0) for name, moments in totals.items()}
 
 
-def _moments_of(model, x, rng):
+def moments_of(model, x, rng):
+    """`{layer: (q, g)}` of one network and batch, in training, for cotangents of variance 1."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     probe = keras.Model(model.inputs, [layer.output for layer in layers])
     x = tf.constant(x, dtype=tf.int32 if np.issubdtype(x.dtype, np.integer) else tf.float32)
     with tf.GradientTape() as tape:
+        if x.dtype.is_floating:
+            tape.watch(x)  # or what stands before the first weights has no gradient
         outputs = probe(x, training=True)
         outputs = outputs if isinstance(outputs, list) else [outputs]
         cotangent = rng.normal(size=outputs[-1].shape).astype("float32")
