@@ -36,7 +36,7 @@ class Weights:
     square: float
     mean: float = 0.0
     count: int = 1
-    fan_in: int = 1
+    fan_in: float = 1
 
     @property
     def lopsided(self) -> bool:
@@ -75,7 +75,7 @@ def multiplied_by(factor: float, variable: Any) -> Iterator[None]:
 
 
 def weights_of(
-    layer: Any, name: str, fan_in: int = 1, drawn_as: tuple[int, ...] | None = None
+    layer: Any, name: str, fan_in: float = 1, drawn_as: tuple[int, ...] | None = None
 ) -> Weights:
     """The weights that a layer holds under a name.
 
@@ -105,7 +105,7 @@ def values_of(variable: Any) -> NDArray[np.float64]:
     return factor * np.asarray(keras.ops.convert_to_numpy(tensor), dtype=float)
 
 
-def measured(values: Any, fan_in: int = 1) -> Weights:
+def measured(values: Any, fan_in: float = 1) -> Weights:
     """The moments of an array."""
     array = np.asarray(values, dtype=float)
     return Weights(
@@ -116,7 +116,7 @@ def measured(values: Any, fan_in: int = 1) -> Weights:
     )
 
 
-def expected(initializer: Any, shape: tuple[int, ...], fan_in: int = 1) -> Weights:
+def expected(initializer: Any, shape: tuple[int, ...], fan_in: float = 1) -> Weights:
     """The moments of what an initializer draws."""
     mean, variance = moments_of(initializer, shape)
     return Weights(square=variance + mean**2, mean=mean, count=prod(shape), fan_in=fan_in)
@@ -223,6 +223,8 @@ def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
 
 @moments_of.register(keras.initializers.Orthogonal)
 def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
+    if type(initializer) is not keras.initializers.Orthogonal:
+        return _sampled(initializer, shape)
     rows, columns = prod(shape[:-1]), shape[-1]
     return 0.0, float(initializer.gain) ** 2 / max(rows, columns)
 
