@@ -25,7 +25,7 @@ class _Transformed(keras.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Builds the activation, where it is a layer."""
-        if isinstance(self._inner, keras.Layer):
+        if isinstance(self._inner, keras.Layer) and not self._inner.built:
             self._inner.build(input_shape)
 
     def call(self, inputs: Any) -> Any:
