@@ -6,10 +6,12 @@ Owns the base class of the initializers that do so, and what they say of a fan t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod, sqrt
+from math import sqrt
 from typing import Any
 
 import keras
+
+from keras_initscope.fans import shape_fans
 
 _FAN: dict[str, Callable[[float, float], float]] = {
     "fan_in": lambda fan_in, fan_out: fan_in,
@@ -17,6 +19,8 @@ _FAN: dict[str, Callable[[float, float], float]] = {
     "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
     "fan_geo_avg": lambda fan_in, fan_out: sqrt(fan_in * fan_out),
 }
+
+_SMALLEST = 1e-12  # of a fan: an empty weight has none
 
 
 @keras.saving.register_keras_serializable("keras_initscope")
@@ -61,14 +65,22 @@ class FanScaling(keras.initializers.VarianceScaling):
         Returns:
             A tensor of that shape.
         """
-        fan = max(_FAN[self.mode](*self._fans(shape)), 1e-12)
         drawing = keras.initializers.VarianceScaling(
-            self.scale / fan, "fan_in", self.distribution, self.seed, (), ()
+            self.variance(shape), "fan_in", self.distribution, self.seed, (), ()
         )
         return drawing(shape, dtype=dtype)
 
-    def _fans(self, shape: Sequence[int]) -> tuple[float, float]:
-        return self.fans or shape_fans(shape, self.input_axes, self.output_axes)
+    def variance(self, shape: Sequence[int]) -> float:
+        """Mean square of the weights that are drawn for a shape.
+
+        Args:
+            shape: Shape of the weight.
+
+        Returns:
+            `scale / fan`.
+        """
+        fans = self.fans or shape_fans(shape, self.input_axes, self.output_axes)
+        return float(self.scale / max(_FAN[self.mode](*fans), _SMALLEST))
 
     def _own(self, *names: str) -> dict[str, Any]:
         """The part of the configuration that a subclass takes, under these names."""
@@ -78,18 +90,6 @@ class FanScaling(keras.initializers.VarianceScaling):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "fans": self.fans}
-
-
-def shape_fans(
-    shape: Sequence[int], input_axes: Sequence[int] | None, output_axes: Sequence[int] | None
-) -> tuple[float, float]:
-    """The fans that a shape shows, as Keras counts them, or those of the given axes."""
-    if input_axes is not None and output_axes is not None:
-        return float(prod(shape[i] for i in input_axes)), float(prod(shape[i] for i in output_axes))
-    if len(shape) < 2:
-        return float(prod(shape)), float(prod(shape))
-    field = prod(shape[:-2])
-    return float(field * shape[-2]), float(field * shape[-1])
 
 
 def _checked(fans: Sequence[float] | None) -> tuple[float, float] | None:

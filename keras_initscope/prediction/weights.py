@@ -17,6 +17,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_initscope.fans import shape_fans
+
 _DRAWS = 1 << 16  # elements sampled from an initializer that nobody has described
 _TOLERANCE = 0.05  # share of the signal that a common weight may add before units are not alike
 _SIGNIFICANT = 16.0  # squared standard errors beyond which a mean is no accident
@@ -182,9 +184,11 @@ _TRUNCATED = 0.7737413035499232  # variance of a normal cut at two standard devi
 
 @moments_of.register(keras.initializers.VarianceScaling)
 def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
+    if callable(says := getattr(initializer, "variance", None)):  # as those of this package
+        return 0.0, float(says(shape))
     if type(initializer).__call__ is not keras.initializers.VarianceScaling.__call__:
         return _sampled(initializer, shape)  # a subclass that draws in its own way
-    fan_in, fan_out = _fans(shape)
+    fan_in, fan_out = shape_fans(shape, initializer.input_axes, initializer.output_axes)
     fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
     return 0.0, initializer.scale / max(1.0, fans[initializer.mode])
 
@@ -233,11 +237,3 @@ def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
 def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
     share, gain = min(shape) / prod(shape), float(initializer.gain)
     return gain * share, gain**2 * share * (1 - share)
-
-
-def _fans(shape: tuple[int, ...]) -> tuple[float, float]:
-    """As `keras.initializers` counts them."""
-    if len(shape) < 2:
-        return float(prod(shape)), float(prod(shape))
-    field = prod(shape[:-2])
-    return float(field * shape[-2]), float(field * shape[-1])
