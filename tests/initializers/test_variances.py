@@ -350,9 +350,43 @@ def _output_variances(kind, cure):
 @pytest.mark.parametrize("cure", CURES)
 @pytest.mark.parametrize("kind", DEFECTS)
 def test_with_true_fans_the_output_variance_is_one(kind, cure):
-    if kind == "embedding" and cure == "orthogonal":
-        pytest.skip("a table of vectors is looked up: it is no matrix of a sum")
     assert 0.95 <= np.mean(_output_variances(kind, cure)) <= 1.05
+
+
+IN_PLACE = {  # what a user passes, who knows the layout of the kernel
+    "depthwise": (
+        lambda **axes: L.DepthwiseConv2D(3, depthwise_initializer=ScaledOrthogonal(**axes)),
+        {"input_axes": (0, 1), "output_axes": (3,)},
+    ),
+    "transposed": (
+        lambda **axes: L.Conv2DTranspose(64, 3, kernel_initializer=GainScaling(None, **axes)),
+        {"input_axes": (0, 1, 3), "output_axes": (2,)},
+    ),
+    "transposed by 2": (
+        lambda **fans: L.Conv2DTranspose(
+            64, 4, strides=2, kernel_initializer=GainScaling(None, **fans)
+        ),
+        {"fans": (4 * 4 * 16 / (2 * 2), 4 * 4 * 64)},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", IN_PLACE)
+def test_axes_and_fans_can_be_given_where_the_layer_is_made(kind):
+    make, known = IN_PLACE[kind]
+    found = {}
+    for given in (True, False):
+        samples = []
+        for draw in range(12):
+            keras.utils.set_random_seed(draw)
+            layer = make(**(known if given else {}))
+            x = keras.random.normal((8, 11, 11, 16), seed=draw)
+            samples.append(np.mean(_interior(np.asarray(layer(x)), layer) ** 2))
+        found[given] = np.mean(samples)
+        error = np.std(samples, ddof=1) / np.sqrt(len(samples))
+        if given:
+            assert found[given] == pytest.approx(1, abs=4 * error + 1e-6)
+    assert abs(found[False] - 1) > 0.25
 
 
 def test_grouped_convolutions_are_scaled_by_the_outputs_of_a_group():
