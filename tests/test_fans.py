@@ -211,6 +211,11 @@ def test_what_nobody_has_registered_is_said_and_can_be_registered():
     assert [w.fans for w in fans_of(model)] == [fans]
 
 
+def test_a_layer_that_is_not_built_is_refused():
+    with pytest.raises(ValueError, match=r"Received: 'early' \(Dense\)"):
+        fans_of(L.Dense(3, name="early"))
+
+
 def test_a_weight_that_is_shared_is_given_once():
     x = keras.Input((4,))
     shared = L.Dense(4)

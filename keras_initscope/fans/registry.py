@@ -120,6 +120,9 @@ def fans_of(layer: Any) -> tuple[WeightFans, ...]:
     Returns:
         One record a weight, in the order of the layers; a weight that is shared is given once.
 
+    Raises:
+        ValueError: If the layer is not built, so that it has no weights yet.
+
     Example:
 
     ```python
@@ -134,6 +137,11 @@ def fans_of(layer: Any) -> tuple[WeightFans, ...]:
     assert bias.fans is None and "added" in bias.reason
     ```
     """
+    if not layer.built:
+        raise ValueError(
+            f"Expected a layer that is built. Received: {layer.name!r} "
+            f"({type(layer).__name__}), which is not. Call it on data first, or use its `build`."
+        )
     found: dict[int, WeightFans] = {}
     for holder in layer._flatten_layers():
         for name, variable in _own_weights(holder):

@@ -3,10 +3,10 @@
 Owns subclasses of `keras.initializers.Initializer`, registered for saving under
 `"keras_initscope>..."`. Never looks at a model, and never rewrites what Keras already has.
 
-As in Keras, an object that is seeded with an integer gives the same values each time it is asked:
-layers of one shape that share it start alike, and so do query, key and value of attention, which
-copy it. Leave the seed out and call `keras.utils.set_random_seed`, or give each layer an object of
-its own.
+As in Keras, an object that is seeded with an integer, or not at all, gives the same values each
+time it is asked: layers of one shape that share it start alike. Give each layer an object of its
+own. Query, key and value of attention each take a copy, which starts alike with an integer and with
+a `SeedGenerator`: leave the seed out there, and call `keras.utils.set_random_seed`.
 """
 
 from keras_initscope.initializers.critical import Critical, CriticalBias

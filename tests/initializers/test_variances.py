@@ -425,7 +425,7 @@ def test_what_has_no_fans_stays_and_a_generator_is_shared():
 
 def test_without_a_seed_query_and_key_differ_with_one_they_do_not():
     """Keras copies the initializer for each projection, with its seed: leave the seed out."""
-    for seed, same in ((1, True), (None, False)):
+    for seed, same in ((1, True), (keras.random.SeedGenerator(1), True), (None, False)):
         layer = L.MultiHeadAttention(2, 4, kernel_initializer=GainScaling(None, seed=seed))
         layer.build((None, 5, 8), (None, 5, 8))
         equal = np.array_equal(layer.query_dense.kernel, layer.key_dense.kernel)
