@@ -56,8 +56,9 @@ class TransformedActivation(_Transformed):
 
     Use it with the numbers of Deep Kernel Shaping or TAT, chosen so that a deep network without
     normalization or shortcuts trains: its correlation map then has the wanted value and slope.
-    `keras_initscope.theory.shaping` computes them for a chain or a residual structure. Give weights
-    orthogonal or Gaussian values of unit gain, such as `ScaledOrthogonal`, and biases zeros.
+    `theory.shaping` and `theory.rectifiers` compute them, for chains and residual structures. Give
+    weights orthogonal or Gaussian values of unit gain, such as `ScaledOrthogonal`, and biases
+    zeros.
 
     Formula:
 

@@ -10,7 +10,8 @@ from keras_initscope.initializers import ScaledOrthogonal
 from keras_initscope.layers import RReLU, ScaledActivation, TransformedActivation
 from keras_initscope.theory.moments import output_mean, second_moment
 from keras_initscope.theory.nonlinearities import nonlinearity
-from keras_initscope.theory.shaping import dks, tat_leaky_relu
+from keras_initscope.theory.rectifiers import tat_leaky_relu
+from keras_initscope.theory.shaping import dks
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 INNER = {

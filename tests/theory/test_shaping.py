@@ -7,7 +7,8 @@ from keras_initscope.theory.composition import Residual, composed, maximal
 from keras_initscope.theory.meanfield import correlation_map, correlation_slope, variance_slope
 from keras_initscope.theory.moments import moment, output_mean, second_moment, slope_second_moment
 from keras_initscope.theory.nonlinearities import nonlinearity
-from keras_initscope.theory.shaping import dks, tat, tat_leaky_relu
+from keras_initscope.theory.rectifiers import dks_leaky_relu, tat_leaky_relu
+from keras_initscope.theory.shaping import dks, tat
 from keras_initscope.theory.transformed import Transformation, transformed
 
 SMOOTH = ["tanh", "erf", "sigmoid", "softplus", "gelu", "silu", "mish", "elu", "softsign"]
@@ -46,6 +47,11 @@ def test_a_network_too_shallow_for_the_correlation_keeps_the_relu():
     slope, by = tat_leaky_relu(2)
     assert slope == 0
     assert by.output_scale == pytest.approx(np.sqrt(2))
+    slope, by = dks_leaky_relu(1, slope=3.0)
+    assert slope == 0
+    made = transformed(nonlinearity("relu"), by)
+    assert second_moment(made) == pytest.approx(1)
+    assert slope_second_moment(made) == pytest.approx(1.4669422, abs=1e-7)  # the most of a ReLU
 
 
 @pytest.mark.parametrize("network", [50, RESNET], ids=["chain", "resnet"])
@@ -53,6 +59,19 @@ def test_a_network_too_shallow_for_the_correlation_keeps_the_relu():
 def test_dks_meets_its_four_conditions(name, network):
     phi = nonlinearity(name)
     made = transformed(phi, dks(phi, network, slope=1.5))
+    assert second_moment(made) == pytest.approx(1, abs=1e-9)
+    assert output_mean(made) == pytest.approx(0, abs=1e-9)
+    assert variance_slope(made, 1.0, 1.0) == pytest.approx(1, abs=1e-8)
+    psi = float(slope_second_moment(made))
+    assert maximal(network, lambda x: psi * x, 1.0) == pytest.approx(1.5, abs=1e-7)
+
+
+@pytest.mark.parametrize("network", [20, 50, RESNET], ids=["20", "50", "resnet"])
+def test_dks_of_the_leaky_relu_meets_them_too(network):
+    below, by = dks_leaky_relu(network, slope=1.5)
+    made = transformed(nonlinearity("leaky_relu", negative_slope=below), by)
+    assert 0 < below < 1
+    assert (by.input_scale, by.input_shift) == (1, 0)
     assert second_moment(made) == pytest.approx(1, abs=1e-9)
     assert output_mean(made) == pytest.approx(0, abs=1e-9)
     assert variance_slope(made, 1.0, 1.0) == pytest.approx(1, abs=1e-8)
@@ -101,7 +120,7 @@ def test_a_deep_chain_of_either_keeps_variance_gradient_and_differences():
 
 @pytest.mark.parametrize("solve", [dks, tat])
 def test_rectifiers_and_hopeless_functions_are_refused(solve):
-    with pytest.raises(ValueError, match="leaky ReLU of TAT"):
+    with pytest.raises(ValueError, match="a leaky ReLU of theory"):
         solve(nonlinearity("relu"), 50)
     with pytest.raises(ValueError, match="hard_tanh"):
         solve(nonlinearity("hard_tanh"), 50)
