@@ -64,7 +64,7 @@ def test_the_formula_is_that_of_the_docstring():
     np.testing.assert_allclose(layer(Z), 3 * (np.tanh(0.5 * Z + 0.2) - 0.1), rtol=1e-4, atol=1e-6)
 
 
-def _deep(activation, depth=50, width=128, draws=8):
+def _deep(activation, depth=50, width=128, draws=6):
     """Log of the second moment and mean pair correlation after a chain, one of each a draw."""
     found = []
     for draw in range(draws):

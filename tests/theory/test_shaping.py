@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from keras_initscope.theory.composition import Residual, composed, maximal
+from keras_initscope.theory.composition import Residual, maximal
 from keras_initscope.theory.meanfield import correlation_map, correlation_slope, variance_slope
 from keras_initscope.theory.moments import moment, output_mean, second_moment, slope_second_moment
 from keras_initscope.theory.nonlinearities import nonlinearity
 from keras_initscope.theory.rectifiers import dks_leaky_relu, tat_leaky_relu
 from keras_initscope.theory.shaping import dks, tat
-from keras_initscope.theory.transformed import Transformation, transformed
+from keras_initscope.theory.transformed import transformed
 
 SMOOTH = ["tanh", "erf", "sigmoid", "softplus", "gelu", "silu", "mish", "elu", "softsign"]
 RESNET = (Residual(branch=2, shortcut_share=0.8),) * 6
@@ -134,40 +134,3 @@ def test_targets_that_no_network_has_are_refused():
     for correlation in (0.0, 1.0):
         with pytest.raises(ValueError, match="between 0 and 1"):
             tat_leaky_relu(50, correlation)
-
-
-def test_a_chain_of_chains_is_a_chain():
-    def square(x):
-        return x * x + 0.1
-
-    assert composed((2, (1, 3)), square, 0.2) == composed(6, square, 0.2)
-    assert maximal(5, lambda x: 1.1 * x, 1.0) == pytest.approx(1.1**5)
-
-
-def test_a_residual_sum_averages_its_paths_and_its_branch_alone_may_be_the_worst():
-    block = Residual(branch=4, shortcut=1, shortcut_share=0.75)
-    double = 0.75 * 2 + 0.25 * 16
-    assert composed((block, block), lambda x: 2 * x, 1.0) == pytest.approx(double**2)
-    assert maximal((block,), lambda x: 2 * x, 1.0) == 16
-    nested = Residual(branch=(Residual(branch=9, shortcut_share=0.9),), shortcut_share=0.9)
-    assert maximal((nested, 1), lambda x: x + 1, 0.0) == 9
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        Residual(branch=1, shortcut_share=1.5)
-
-
-@pytest.mark.parametrize("name", ["tanh", "leaky_relu", "rrelu", "hard_tanh", "sin"])
-@pytest.mark.parametrize("scale", [0.3, -2.0, 7.0])
-def test_moments_of_a_transformed_row_are_those_of_the_row_at_another_gaussian(name, scale):
-    phi = nonlinearity(name)
-    by = Transformation(input_scale=scale, input_shift=0.4, output_scale=3.0, output_shift=-0.2)
-    made, variance = transformed(phi, by), scale**2
-    mean, power = (float(m(phi, variance, 0.4)) for m in (output_mean, second_moment))
-    assert output_mean(made) == pytest.approx(3 * (mean - 0.2), abs=1e-12)
-    assert second_moment(made) == pytest.approx(9 * (power - 0.4 * mean + 0.04), rel=1e-11)
-    slope = float(slope_second_moment(phi, variance, 0.4))
-    assert slope_second_moment(made) == pytest.approx(9 * variance * slope, rel=1e-11)
-
-
-def test_an_input_scale_of_zero_is_refused():
-    with pytest.raises(ValueError, match="a constant"):
-        transformed(nonlinearity("tanh"), Transformation(input_scale=0.0))
