@@ -1,11 +1,13 @@
 """Anything that acts as an activation, as the row of theory that describes it.
 
-Owns the reading of names, functions and Keras layers; computes no expectation.
+Owns the reading of names, functions and Keras layers, and what is saved of them; computes no
+expectation.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -149,6 +151,45 @@ def _(layer: Any) -> Nonlinearity:
     alpha = layer.get_weights()[0] if layer.built else ops.convert_to_numpy(initial)
     slopes = alpha.astype(float)
     return nonlinearity("prelu", negative_slope=float(slopes.mean()), variance=float(slopes.var()))
+
+
+def activation_config(activation: Any) -> Any:
+    """What a saved configuration holds of an activation.
+
+    Use it in `get_config` of whatever takes an activation as `as_nonlinearity` does, which reads
+    the result in turn.
+
+    Args:
+        activation: Name, function or layer.
+
+    Returns:
+        A name, a dictionary of plain types, or `None`.
+
+    Raises:
+        ValueError: If it is a `Nonlinearity`, which Keras cannot save.
+
+    Example:
+
+    ```python
+    import keras
+
+    from keras_initscope.activations import activation_config, as_nonlinearity
+
+    assert activation_config(keras.activations.gelu) == "gelu"
+    config = activation_config(keras.layers.LeakyReLU(0.3))
+    assert as_nonlinearity(config).name == "leaky_relu(negative_slope=0.3)"
+    ```
+    """
+    if isinstance(activation, Nonlinearity):
+        raise ValueError(
+            f"The nonlinearity {activation.name} of theory cannot be saved. Expected the name of "
+            "an activation, a registered function or a layer in its place."
+        )
+    if activation is None or isinstance(activation, str | dict):
+        return activation
+    if inspect.isfunction(activation):
+        return keras.activations.serialize(activation)
+    return keras.saving.serialize_keras_object(activation)
 
 
 @functools.lru_cache(maxsize=128)

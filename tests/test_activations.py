@@ -1,6 +1,7 @@
 """Names, functions and layers of Keras as nonlinearities, against Keras' own values."""
 
 import functools
+import json
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from keras_initscope.activations import as_nonlinearity
+from keras_initscope.activations import activation_config, as_nonlinearity
 from keras_initscope.theory.nonlinearities import NOT_ELEMENTWISE, nonlinearity
 
 X = np.linspace(-9.013, 9.017, 1801)
@@ -230,3 +231,28 @@ def test_a_layer_of_ones_own_can_be_registered():
 def test_what_cannot_be_read_says_why(activation, message):
     with pytest.raises(ValueError, match=message):
         as_nonlinearity(activation)
+
+
+@keras.saving.register_keras_serializable("tests")
+def _bent(x):
+    return keras.ops.abs(x) + x
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [None, "gelu", keras.activations.mish, _bent, keras.layers.LeakyReLU(0.3)],
+    ids=["none", "name", "function", "registered", "layer"],
+)
+def test_what_is_saved_of_an_activation_is_read_again(activation):
+    config = activation_config(activation)
+    json.dumps(config)
+    x = np.linspace(-3, 3, 11)
+    np.testing.assert_allclose(
+        as_nonlinearity(config).f(x), as_nonlinearity(activation).f(x), rtol=1e-12
+    )
+    assert activation_config(config) == config
+
+
+def test_a_row_of_theory_cannot_be_saved():
+    with pytest.raises(ValueError, match="name of an activation"):
+        activation_config(as_nonlinearity("relu"))

@@ -2,8 +2,34 @@
 
 Owns subclasses of `keras.initializers.Initializer`, registered for saving under
 `"keras_initscope>..."`. Never looks at a model, and never rewrites what Keras already has.
+
+As in Keras, an object that is seeded with an integer, or not at all, gives the same values each
+time it is asked: layers of one shape that share it start alike. Give each layer an object of its
+own. Query, key and value of attention each take a copy, which starts alike with an integer and with
+a `SeedGenerator`: leave the seed out there, and call `keras.utils.set_random_seed`.
 """
 
+from keras_initscope.initializers.critical import Critical, CriticalBias
+from keras_initscope.initializers.dirac import Dirac
+from keras_initscope.initializers.gain_scaling import GainScaling, Kumar
+from keras_initscope.initializers.gated import Gated
 from keras_initscope.initializers.he_average import HeAverageNormal, HeAverageUniform
+from keras_initscope.initializers.orthogonal import DeltaOrthogonal, ScaledOrthogonal
+from keras_initscope.initializers.residual import Fixup, ResidualScaling
+from keras_initscope.initializers.sparse import Sparse
 
-__all__ = ["HeAverageNormal", "HeAverageUniform"]
+__all__ = [
+    "Critical",
+    "CriticalBias",
+    "DeltaOrthogonal",
+    "Dirac",
+    "Fixup",
+    "GainScaling",
+    "Gated",
+    "HeAverageNormal",
+    "HeAverageUniform",
+    "Kumar",
+    "ResidualScaling",
+    "ScaledOrthogonal",
+    "Sparse",
+]

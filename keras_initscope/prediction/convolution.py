@@ -107,7 +107,7 @@ def _geometry(layer: Any, x: State) -> list[tuple[int, int, int, int, str]]:
 def _conv(layer: Any, x: State, **_: Any) -> Any:
     _channels_last(layer)
     seen = x.units // layer.groups
-    kernel = kernel_of(layer, "kernel", seen * prod(layer.kernel_size))
+    kernel = kernel_of(layer, "kernel")
     _even(layer, "kernel", len(x.positions))
     x = strided(x, max(_tuple(layer.strides)))
     made = convolved(
@@ -128,7 +128,7 @@ def _depthwise(layer: Any, x: State, **_: Any) -> Any:
 
 
 def _by_channel(layer: Any, x: State, name: str, bias: Weights) -> State:
-    kernel = kernel_of(layer, name, prod(layer.kernel_size))
+    kernel = kernel_of(layer, name)
     _even(layer, name, len(x.positions))
     x = strided(x, max(_tuple(layer.strides)))
     multiplier = layer.depth_multiplier
@@ -146,7 +146,7 @@ def _by_channel(layer: Any, x: State, name: str, bias: Weights) -> State:
 def _separable(layer: Any, x: State, **_: Any) -> Any:
     _channels_last(layer)
     inner = _by_channel(layer, x, "depthwise_kernel", Weights(square=0.0))
-    kernel = kernel_of(layer, "pointwise_kernel", inner.units)
+    kernel = kernel_of(layer, "pointwise_kernel")
     ones = [np.eye(size) for size in inner.positions]
     made = convolved(
         inner,
@@ -163,7 +163,7 @@ def _separable(layer: Any, x: State, **_: Any) -> Any:
 def _transposed(layer: Any, x: State, **_: Any) -> Any:
     """The transpose of the convolution that leads from the output's shape to the input's."""
     _channels_last(layer)
-    kernel = kernel_of(layer, "kernel", x.units * prod(layer.kernel_size))
+    kernel = kernel_of(layer, "kernel")
     _even(layer, "kernel", len(x.positions))
     positions = layer.compute_output_shape((None, *x.shape))[1:-1]
     rank = len(x.positions)

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_initscope.fans import einsum_labels
 from keras_initscope.prediction.activation import fused
 from keras_initscope.prediction.primitives import fresh, weighted_gradient, with_bias
 from keras_initscope.prediction.state import Array, Gradient, State, source
@@ -36,20 +37,20 @@ def connected(x: State, units: int, kernel: Weights, bias: Weights) -> State:
 
 @transfer.register(keras.layers.Dense)
 def _(layer: Any, x: State, **_: Any) -> Any:
-    kernel = kernel_of(layer, "kernel", x.units)
+    kernel = kernel_of(layer, "kernel")
     return fused(layer, connected(x, layer.units, kernel, weights_of(layer, "bias")))
 
 
 @transfer.register(keras.layers.EinsumDense)
 def _(layer: Any, x: State, **_: Any) -> Any:
-    inputs, weights, outputs = _labels(layer.equation, len(x.shape) + 1)
+    inputs, weights, outputs = einsum_labels(layer.equation, len(x.shape) + 1)
     contracted = [label for label in inputs if label not in outputs]
     if not contracted or any(label in inputs and label in outputs for label in weights):
         raise UnpredictableError(f"the equation {layer.equation!r} shares weights in its own way")
     fan_in = int(np.prod([x.shape[inputs.index(label) - 1] for label in contracted]))
     sizes = dict(zip(weights, layer.kernel.shape, strict=True))
     # Keras draws the kernel as a matrix, so that its fans are those of the contraction.
-    kernel = kernel_of(layer, "kernel", fan_in, (fan_in, prod(layer.kernel.shape) // fan_in))
+    kernel = kernel_of(layer, "kernel", (fan_in, prod(layer.kernel.shape) // fan_in))
     return fused(layer, einsummed(x, inputs, outputs, sizes, fan_in, kernel, layer))
 
 
@@ -93,15 +94,6 @@ def einsummed(
     made = fresh(x, shape, (forward(x.q), forward(x.p), forward(x.r)), pull=pull)
     bias = weights_of(layer, "bias")
     return with_bias(made, bias.square, bias.mean)
-
-
-def _labels(equation: str, rank: int) -> tuple[str, str, str]:
-    """The labels of inputs, weights and outputs, the ellipsis written out."""
-    left, outputs = equation.replace(" ", "").split("->")
-    inputs, weights = left.split(",")
-    missing = rank - len(inputs.replace("...", ""))
-    extra = "ZYXWVU"[: max(missing, 0)]
-    return inputs.replace("...", extra), weights, outputs.replace("...", extra)
 
 
 @transfer.register(keras.layers.ReversibleEmbedding)

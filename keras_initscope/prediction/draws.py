@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_initscope.fans import shape_fans
+
 _DRAWS = 1 << 16  # elements sampled from an initializer that nobody has described
 
 
@@ -71,9 +73,11 @@ _TRUNCATED = 0.7737413035499232  # variance of a normal cut at two standard devi
 
 @moments_of.register(keras.initializers.VarianceScaling)
 def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
+    if callable(says := getattr(initializer, "variance", None)):  # as those of this package
+        return 0.0, float(says(shape))
     if type(initializer).__call__ is not keras.initializers.VarianceScaling.__call__:
         return _sampled(initializer, shape)  # a subclass that draws in its own way
-    fan_in, fan_out = _fans(shape)
+    fan_in, fan_out = shape_fans(shape, initializer.input_axes, initializer.output_axes)
     fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
     return 0.0, initializer.scale / max(1.0, fans[initializer.mode])
 
@@ -112,6 +116,8 @@ def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
 
 @moments_of.register(keras.initializers.Orthogonal)
 def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
+    if type(initializer) is not keras.initializers.Orthogonal:
+        return _sampled(initializer, shape)
     rows, columns = prod(shape[:-1]), shape[-1]
     return 0.0, float(initializer.gain) ** 2 / max(rows, columns)
 
@@ -120,14 +126,6 @@ def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
 def _(initializer: Any, shape: tuple[int, ...]) -> tuple[float, float]:
     share, gain = min(shape) / prod(shape), float(initializer.gain)
     return gain * share, gain**2 * share * (1 - share)
-
-
-def _fans(shape: tuple[int, ...]) -> tuple[float, float]:
-    """As `keras.initializers` counts them."""
-    if len(shape) < 2:
-        return float(prod(shape)), float(prod(shape))
-    field = prod(shape[:-2])
-    return float(field * shape[-2]), float(field * shape[-1])
 
 
 def drawn_by(initializer: Any, shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float64]:

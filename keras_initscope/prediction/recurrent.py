@@ -178,8 +178,8 @@ def _cell_of(layer: Any, x: State, gates: int) -> Cell:
     biases = _biases(cell, gates)
     return Cell(
         cell.units,
-        kernel_of(cell, "kernel", x.units),
-        kernel_of(cell, "recurrent_kernel", cell.units),
+        kernel_of(cell, "kernel"),
+        kernel_of(cell, "recurrent_kernel"),
         biases,
         as_nonlinearity(cell.activation),
         as_nonlinearity(getattr(cell, "recurrent_activation", None)),

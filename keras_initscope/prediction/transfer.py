@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from keras_initscope import graph
+from keras_initscope.fans import fan_in_of
 from keras_initscope.prediction.state import State, Unknown, lost, weights_held_by
 from keras_initscope.prediction.weights import UnpredictableError, Weights, weights_of
 
@@ -211,15 +212,13 @@ def _shape(operation: Any, tensors: list[Any]) -> tuple[int, ...] | None:
     return tuple(found[1:]) if isinstance(found, tuple) and None not in found[1:] else None
 
 
-def kernel_of(
-    layer: Any, name: str, fan_in: int, drawn_as: tuple[int, ...] | None = None
-) -> Weights:
+def kernel_of(layer: Any, name: str, drawn_as: tuple[int, ...] | None = None) -> Weights:
     """The weights of a layer, which must lie around zero.
 
     Raises:
         UnpredictableError: If their mean makes the units alike.
     """
-    found = weights_of(layer, name, fan_in, drawn_as)
+    found = weights_of(layer, name, fan_in_of(layer, name), drawn_as)
     if found.lopsided:
         raise UnpredictableError(
             f"the weights `{name}` do not lie around zero (mean {found.mean:.3g}, root mean square "

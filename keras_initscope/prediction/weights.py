@@ -40,7 +40,7 @@ class Weights:
     square: float
     mean: float = 0.0
     count: int = 1
-    fan_in: int = 1
+    fan_in: float = 1
 
     @property
     def lopsided(self) -> bool:
@@ -79,7 +79,7 @@ def multiplied_by(factor: float, variable: Any) -> Iterator[None]:
 
 
 def weights_of(
-    layer: Any, name: str, fan_in: int = 1, drawn_as: tuple[int, ...] | None = None
+    layer: Any, name: str, fan_in: float = 1, drawn_as: tuple[int, ...] | None = None
 ) -> Weights:
     """The weights that a layer holds under a name.
 
@@ -149,7 +149,7 @@ def values_of(variable: Any) -> NDArray[np.float64]:
     return factor * np.asarray(keras.ops.convert_to_numpy(tensor), dtype=float)
 
 
-def measured(values: Any, fan_in: int = 1) -> Weights:
+def measured(values: Any, fan_in: float = 1) -> Weights:
     """The moments of an array."""
     array = np.asarray(values, dtype=float)
     return Weights(
@@ -160,7 +160,7 @@ def measured(values: Any, fan_in: int = 1) -> Weights:
     )
 
 
-def expected(initializer: Any, shape: tuple[int, ...], fan_in: int = 1) -> Weights:
+def expected(initializer: Any, shape: tuple[int, ...], fan_in: float = 1) -> Weights:
     """The moments of what an initializer draws."""
     mean, variance = moments_of(initializer, shape)
     return Weights(square=variance + mean**2, mean=mean, count=prod(shape), fan_in=fan_in)

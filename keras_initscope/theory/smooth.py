@@ -54,6 +54,12 @@ def celu(alpha: float = 1.0) -> Nonlinearity:
 
 
 @row
+def parametric_elu(alpha: float = 1.0, beta: float = 1.0) -> Nonlinearity:
+    """`alpha/beta x` above zero, `alpha (exp(x/beta) - 1)` below (Trottier et al., 2017, eq. 2)."""
+    return _exponential_unit(beta, 1 / beta, alpha / beta)
+
+
+@row
 def tanh() -> Nonlinearity:
     """The hyperbolic tangent."""
     return Nonlinearity(name="", f=np.tanh, df=lambda x: 1 - np.tanh(x) ** 2)

@@ -6,14 +6,26 @@ import keras
 import numpy as np
 import pytest
 
+import keras_initscope as initscope
 from keras_initscope import layers
+from keras_initscope.activations import as_nonlinearity
+from keras_initscope.theory.moments import second_moment
 
 # Keras 3.15 variables convert to NumPy 2 arrays in a way that NumPy deprecates; saving does so.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 KINDS = [getattr(layers, name) for name in layers.__all__]
 RANDOM_KINDS = [kind for kind in KINDS if "seed" in inspect.signature(kind).parameters]
+REQUIRED = {  # what a class cannot guess
+    "ScaledActivation": {"activation": "gelu"},
+    "TransformedActivation": {"activation": "gelu", "input_scale": 0.9, "output_shift": 0.2},
+}
+LEARNT = {"ParametricELU"}
 X = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+
+
+def _made(kind, **more):
+    return kind(**REQUIRED.get(getattr(kind, "__name__", ""), {}), **more)
 
 
 def _model(kind, jit=False):
@@ -21,7 +33,7 @@ def _model(kind, jit=False):
         [
             keras.Input((8,)),
             keras.layers.Dense(6, kernel_initializer=keras.initializers.HeNormal(seed=1)),
-            kind(**({"seed": 2} if kind in RANDOM_KINDS else {})),
+            _made(kind, **({"seed": 2} if kind in RANDOM_KINDS else {})),
             keras.layers.Dense(1, kernel_initializer=keras.initializers.HeNormal(seed=3)),
         ]
     )
@@ -37,6 +49,7 @@ def _trained(kind, jit):
 
 def test_all_layers_are_exported():
     assert "RReLU" in layers.__all__
+    assert set(REQUIRED) | LEARNT <= set(layers.__all__)
 
 
 @pytest.mark.parametrize("jit", [True, False])
@@ -75,11 +88,11 @@ def test_a_loaded_layer_starts_its_random_sequence_anew_as_dropout_does(kind, tm
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_output_is_in_the_compute_dtype(kind, training, policy):
-    layer = kind(dtype=policy)
+    layer = _made(kind, dtype=policy)
     output = layer(X, training=training)
     assert keras.backend.standardize_dtype(output.dtype) == layer.compute_dtype
-    assert not layer.trainable_variables
-    reference = kind(dtype="float32")(X)
+    assert bool(layer.trainable_variables) == (kind.__name__ in LEARNT)
+    reference = _made(kind, dtype="float32")(X)
     if not training:
         np.testing.assert_allclose(
             keras.ops.cast(output, "float32"), reference, rtol=2e-2, atol=2e-2
@@ -102,7 +115,7 @@ def test_trains_in_mixed_precision(kind, policy):
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 4, 4, 3), (2, 1, 3, 2, 2)], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_rank_keeps_its_shape(kind, shape):
-    layer = kind()
+    layer = _made(kind)
     assert layer(np.ones(shape, "float32"), training=True).shape == shape
     assert tuple(layer.compute_output_shape(shape)) == shape
     assert layer(keras.Input(shape[1:])).shape == (None, *shape[1:])
@@ -111,12 +124,12 @@ def test_any_rank_keeps_its_shape(kind, shape):
 @pytest.mark.parametrize("kind", KINDS)
 def test_integers_are_taken_as_numbers(kind):
     integers = np.array([[-2, 0, 3]])
-    np.testing.assert_array_equal(kind()(integers), kind()(integers.astype("float32")))
+    np.testing.assert_array_equal(_made(kind)(integers), _made(kind)(integers.astype("float32")))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_config_round_trip(kind):
-    layer = kind(name="activation")
+    layer = _made(kind, name="activation")
     copy = kind.from_config(layer.get_config())
     assert copy.get_config() == layer.get_config()
     own = [
@@ -139,7 +152,36 @@ def test_keras_file_round_trip(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_masks_are_supported(kind):
-    assert kind().supports_masking
+    assert _made(kind).supports_masking
+    model = keras.Sequential([keras.layers.Masking(), _made(kind), keras.layers.LSTM(3)])
+    sequence = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
+    padded = np.concatenate([sequence, np.zeros((2, 3, 4), "float32")], axis=1)
+    np.testing.assert_allclose(model(padded), model(sequence), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_nonlinearity_is_the_function_it_computes(kind):
+    layer = _made(kind)
+    x = np.linspace(-4, 4, 201)
+    theory = layer.nonlinearity
+    np.testing.assert_allclose(layer(x.astype("float32")), theory.f(x), rtol=1e-5, atol=1e-6)
+    assert layer.nonlinearity is theory
+    assert as_nonlinearity(layer) is theory
+    between = x[:-1] + 0.013  # no kink there
+    slopes = (theory.f(between + 1e-6) - theory.f(between - 1e-6)) / 2e-6
+    np.testing.assert_allclose(theory.df(between), slopes, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_model_with_it_is_predicted(kind):
+    model = _model(kind)
+    snapshot = initscope.predict_signal(model, weights="initializers")
+    name = model.layers[1].name
+    predicted = snapshot.profile("activation", "root_mean_square")[name]
+    received = snapshot.profile("activation", "root_mean_square")[model.layers[0].name]
+    assert predicted**2 == pytest.approx(
+        float(second_moment(model.layers[1].nonlinearity, received**2)), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

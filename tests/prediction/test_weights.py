@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_initscope import initializers
 from keras_initscope.prediction.draws import moments_of, variance_of
 from keras_initscope.prediction.weights import Weights
 
@@ -17,6 +18,11 @@ INITIALIZERS = [
     keras.initializers.TruncatedNormal(0.0, 0.3, 0),
     keras.initializers.RandomUniform(-0.2, 0.5, 0),
     keras.initializers.Orthogonal(1.5, 0),
+    keras.initializers.VarianceScaling(2.0, seed=0, input_axes=[1], output_axes=[0]),
+    initializers.GainScaling("gelu", "fan_geo_avg", seed=0),
+    initializers.ScaledOrthogonal(1.5, 0),
+    initializers.DeltaOrthogonal(1.5, 0),
+    initializers.Sparse(40, 1.5, 0),
     keras.initializers.Ones(),
     keras.initializers.Zeros(),
     keras.initializers.Constant(0.3),

@@ -1,0 +1,117 @@
+"""An initializer, fitted to the true fans of a weight, which no shape shows.
+
+Owns what Keras' initializers and ours need to be told of a weight; knows no layer.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import keras
+
+from keras_initscope.fans import Fans
+from keras_initscope.initializers.fan_scaling import FanScaling
+from keras_initscope.initializers.gated import Gated
+from keras_initscope.initializers.orthogonal import DeltaOrthogonal, ScaledOrthogonal
+from keras_initscope.initializers.sparse import Sparse
+
+
+@singledispatch
+def fitted(initializer: Any, fans: Fans) -> Any:
+    """A copy of an initializer that draws for the true fans of a weight.
+
+    Use it for kernels whose shape misleads: depthwise, grouped, transposed, gates. Scales by fans
+    take the true ones; orthogonal and sparse draws take the matrices, one for each gate or group.
+    `keras.initializers.Orthogonal` becomes `ScaledOrthogonal`, which keeps the variance. Others do
+    not depend on fans and are handed back. Seeds stay; a `SeedGenerator` is shared with the copy.
+    Register a function for an initializer of your own that scales by fans.
+
+    Args:
+        initializer: A Keras initializer.
+        fans: The fans of the weight; `keras_initscope.fans.fans_of` gives them.
+
+    Returns:
+        An initializer to call with the shape of the weight.
+
+    Example:
+
+    ```python
+    import keras
+
+    from keras_initscope.fans import fans_of
+    from keras_initscope.initializers.fitting import fitted
+
+    layer = keras.layers.DepthwiseConv2D(3)
+    layer.build((None, 8, 8, 64))
+    kernel, _ = fans_of(layer)
+    values = fitted(keras.initializers.LecunNormal(seed=0), kernel.fans)(layer.kernel.shape)
+    assert abs(float(keras.ops.var(values)) - 1 / 9) < 0.02
+    ```
+    """
+    return initializer
+
+
+@fitted.register(keras.initializers.VarianceScaling)
+def _(initializer: Any, fans: Fans) -> Any:
+    """Keras' own and those that draw as it does; a subclass that draws in its own way stays."""
+    if type(initializer).__call__ is not keras.initializers.VarianceScaling.__call__:
+        return initializer
+    return FanScaling(
+        initializer.scale,
+        initializer.mode,
+        initializer.distribution,
+        initializer.seed,
+        fans=(fans.fan_in, fans.fan_out),
+    )
+
+
+@fitted.register(FanScaling)
+def _(initializer: Any, fans: Fans) -> Any:
+    return _told(initializer, fans=(fans.fan_in, fans.fan_out))
+
+
+@fitted.register(ScaledOrthogonal)
+@fitted.register(Sparse)
+def _(initializer: Any, fans: Fans) -> Any:
+    share = _matrix(fans)
+    return _by_parts(_told(initializer, fans=(fans.fan_in, fans.fan_out), **share), fans)
+
+
+@fitted.register(DeltaOrthogonal)
+def _(initializer: Any, fans: Fans) -> Any:
+    return _by_parts(_told(initializer, **_matrix(fans)), fans)
+
+
+@fitted.register(keras.initializers.Orthogonal)
+def _(initializer: Any, fans: Fans) -> Any:
+    if type(initializer) is not keras.initializers.Orthogonal:
+        return initializer
+    return fitted(ScaledOrthogonal(initializer.gain, initializer.seed), fans)
+
+
+@fitted.register(Gated)
+def _(initializer: Any, fans: Fans) -> Any:
+    whole = Fans(
+        fan_in=fans.fan_in,
+        fan_out=fans.fan_out,
+        input_axes=fans.input_axes,
+        output_axes=fans.output_axes,
+    )
+    several = isinstance(initializer.inner, list)
+    inner = initializer.inner if several else [initializer.inner] * initializer.gates
+    made = [fitted(each, whole) for each in inner]
+    return Gated(made if several else made[0], initializer.gates)
+
+
+def _matrix(fans: Fans) -> dict[str, tuple[int, ...]]:
+    return {"input_axes": fans.input_axes, "output_axes": fans.output_axes}
+
+
+def _told(initializer: Any, **known: Any) -> Any:
+    config = {**initializer.get_config(), "seed": initializer.seed, **known}
+    return type(initializer).from_config(config)
+
+
+def _by_parts(initializer: Any, fans: Fans) -> Any:
+    return Gated(initializer, fans.parts) if fans.parts > 1 else initializer
