@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -59,7 +60,8 @@ class VarianceMonitor(keras.callbacks.Callback):
     Attributes:
         history: The snapshots of the last `fit`, a list of `keras_initscope.records.Snapshot`.
         prediction: What theory predicts for the first of them, of the same type, gradients in
-            the size that was measured at the outputs; `None` where nothing was predicted.
+            the size that was measured at the outputs; `None` where nothing was predicted, as
+            without the output `"depth"`.
 
     Raises:
         ValueError: If an argument makes no sense.
@@ -164,7 +166,8 @@ class VarianceMonitor(keras.callbacks.Callback):
     def _foresee(self, batch: Any) -> None:
         """Predict what the first look will see, while the weights are what they are in it."""
         started = time.perf_counter()
-        if not (self._quantities & _PREDICTED and self.model.built):
+        is_wanted = "depth" in self._chosen_outputs and self._quantities & _PREDICTED
+        if not (is_wanted and self.model.built):
             return
         try:
             inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
@@ -180,10 +183,16 @@ class VarianceMonitor(keras.callbacks.Callback):
     def _take(self, snapshot: Snapshot, overhead: float) -> None:
         assert self._outputs is not None, "snapshots come from a watch"
         if not self.history and self.prediction is not None:
-            self.prediction = matched(self.prediction, snapshot)
+            self.prediction = self._of_chosen(matched(self.prediction, snapshot))
             self._outputs.write(self.prediction, {})
         self.history.append(snapshot)
         self._outputs.write(snapshot, {**summarize(snapshot), "monitor_overhead": overhead})
+
+    def _of_chosen(self, snapshot: Snapshot) -> Snapshot:
+        chosen = {node.path for node in graph.layers(self.model) if self._is_chosen(node)}
+        stats = tuple(entry for entry in snapshot.stats if entry.tap.layer in chosen)
+        unknown = {path: why for path, why in snapshot.unknown.items() if path in chosen}
+        return replace(snapshot, stats=stats, unknown=unknown)
 
     def _model_info(self) -> ModelInfo:
         assert self._meter is not None, "snapshots come from a meter"

@@ -16,6 +16,7 @@ from keras_initscope.prediction.activation import softmax_slope, softmax_square
 from keras_initscope.prediction.expectations import over_rows
 from keras_initscope.prediction.state import Array, Gradient, State, Unknown, joined, state
 from keras_initscope.prediction.transfer import UnpredictableError, apply, transfer
+from keras_initscope.prediction.weights import as_array
 
 _LENGTHS = 8  # of queries, at which the softmax is looked at
 
@@ -211,7 +212,7 @@ def _(layer: Any, inputs: Any, **options: Any) -> Any:
         raise UnpredictableError(f"score_mode={layer.score_mode!r}; only 'dot' is known")
     if query.sources is None or key.sources is None or query.sources & key.sources:
         raise UnpredictableError("its queries and keys depend on each other")
-    scale = 1.0 if layer.scale is None else float(keras.ops.convert_to_numpy(layer.scale.value))
+    scale = 1.0 if layer.scale is None else float(as_array(layer.scale))
     causal = bool(options.get("use_causal_mask"))
     return attended(query, key, value, scale, 1 - layer.dropout, causal)
 

@@ -30,7 +30,8 @@ def matched(predicted: Snapshot, measured: Snapshot, *, rescale: bool = True) ->
         rescale: Whether gradients are multiplied; not where the measured cotangent has variance 1.
 
     Returns:
-        The prediction. Without gradients if there is no layer to take the factor from.
+        The prediction, for the step that was measured. Without gradients if there is no layer to
+        take the factor from.
 
     Example:
 
@@ -59,7 +60,7 @@ def matched(predicted: Snapshot, measured: Snapshot, *, rescale: bool = True) ->
     factor = _factor(predicted, measured) if rescale else 1.0
     depths = {entry.tap.layer: entry.tap.depth for entry in measured.stats}
     stats = sorted(_moved(predicted, depths, factor), key=lambda entry: entry.tap.depth)
-    return replace(predicted, stats=tuple(stats))
+    return replace(predicted, step=measured.step, stats=tuple(stats))
 
 
 def _moved(

@@ -17,6 +17,7 @@ from keras_initscope.prediction.state import Array, Gradient, State, state
 from keras_initscope.prediction.transfer import UnpredictableError, apply, resets, transfer
 from keras_initscope.prediction.weights import (
     Weights,
+    as_array,
     multiplied_by,
     sample_of,
     values_of,
@@ -293,13 +294,12 @@ def _unit(vector: Array) -> Array:
 @transfer.register(keras.layers.Normalization)
 def _(layer: Any, x: State, **_: Any) -> State:
     """`(x - mean) / sqrt(variance)` with numbers learnt from the data, or given."""
-    mean, variance = (
-        np.asarray(keras.ops.convert_to_numpy(m), dtype=float) for m in _learnt(layer)
-    )
+    mean, variance = (as_array(m) for m in _learnt(layer))
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
     a, b = (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
-    square, shift = (np.mean(a**2), np.mean(a)), (np.mean(b**2), np.mean(b))
-    return _times_and_plus(x, square, shift, np.mean(a * b))
+    square = float(np.mean(a**2)), float(np.mean(a))
+    shift = float(np.mean(b**2)), float(np.mean(b))
+    return _times_and_plus(x, square, shift, float(np.mean(a * b)))
 
 
 def _learnt(layer: Any) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ from keras_initscope.prediction.primitives import scaled, shifted
 from keras_initscope.prediction.spatial import resampled
 from keras_initscope.prediction.state import State, Unknown, same_moments, state, weights_held_by
 from keras_initscope.prediction.transfer import UnpredictableError, transfer
-from keras_initscope.prediction.weights import Weights, measured, values_of
+from keras_initscope.prediction.weights import Weights, as_array, measured, values_of
 
 RULES: dict[str, Any] = {}
 """Name of the operation's class to its rule, called with the operation and its arguments."""
@@ -57,11 +57,7 @@ def _(operation: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _constant(x: Any) -> np.ndarray[Any, Any]:
-    return (
-        values_of(x)
-        if hasattr(x, "_value")
-        else np.asarray(keras.ops.convert_to_numpy(x), dtype=float)
-    )
+    return values_of(x) if hasattr(x, "_value") else as_array(x)
 
 
 def _two(a: Any, b: Any) -> tuple[State, Any]:

@@ -48,16 +48,12 @@ class Walk:
                 key = found.key
             else:
                 continue
-            if key in self.seen and not graph.own_variables(layer) and found_elsewhere(found):
+            is_holder = graph.holds_layers(layer) and not graph.own_variables(layer)
+            if key in self.seen and is_holder:
                 continue
             self.seen.add(key)
             self.layers[id(layer)] = layer
             self.outputs.setdefault(id(layer), []).append(found)
-
-
-def found_elsewhere(found: State | Unknown) -> bool:
-    """Whether a state was handed on; an activation that changes nothing is still one."""
-    return isinstance(found, Unknown) or found.received is None
 
 
 _walk: ContextVar[Walk | None] = ContextVar("walk", default=None)

@@ -146,7 +146,13 @@ def values_of(variable: Any) -> NDArray[np.float64]:
     """A variable's values in double precision."""
     factor = (_factors.get() or {}).get(id(variable), 1.0)
     tensor = variable if isinstance(variable, np.ndarray) else getattr(variable, "value", variable)
-    return factor * np.asarray(keras.ops.convert_to_numpy(tensor), dtype=float)
+    return factor * as_array(tensor)
+
+
+def as_array(tensor: Any) -> NDArray[np.float64]:
+    """Any array, tensor or variable in double precision."""
+    # Of a variable by way of a tensor: NumPy warns of how TensorFlow's variables hand over theirs.
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(tensor)), dtype=float)
 
 
 def measured(values: Any, fan_in: float = 1) -> Weights:

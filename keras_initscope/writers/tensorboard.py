@@ -6,6 +6,7 @@ histograms already binned, so that a tag costs microseconds.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ class TensorBoardWriter:
 
     def __init__(self, log_dir: str) -> None:
         self._file = SummaryFile(os.path.join(log_dir, "train"))
+        self._tags: dict[tuple[str, int, str], str] = {}
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
         """Write one snapshot and the network's scalars as one record, and flush."""
@@ -38,9 +40,23 @@ class TensorBoardWriter:
         self._file.add(
             snapshot.step,
             snapshot.info.time,
-            histograms=(pair for stats in snapshot.stats for pair in _histograms(stats)),
+            histograms=(
+                pair
+                for stats in snapshot.stats
+                for pair in _histograms(stats, self._tag(stats.tap))
+            ),
             scalars=((f"signal/{name}", number) for name, number in scalars.items()),
         )
+
+    def _tag(self, tap: Tap) -> str:
+        """The tensor's tag, numbered where another name comes out the same."""
+        key = tap.quantity, tap.depth, tap.name
+        if key not in self._tags:
+            tag, taken = tag_of(tap), set(self._tags.values())
+            numbered = (f"{tag}_{number}" for number in itertools.count(1))
+            free = (each for each in itertools.chain([tag], numbered) if each not in taken)
+            self._tags[key] = next(free)
+        return self._tags[key]
 
     def close(self) -> None:
         """Close the file."""
@@ -59,10 +75,9 @@ def tag_of(tap: Tap) -> str:
     return f"{tap.quantity}/{tap.depth:03d}_{_UNSAFE.sub('_', tap.name)}"
 
 
-def _histograms(stats: TensorStats) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def _histograms(stats: TensorStats, tag: str) -> Iterator[tuple[str, NDArray[np.float64]]]:
     if stats.histogram is None:
         return
-    tag = tag_of(stats.tap)
     unknown = float("nan")
     limits = stats.values.get("minimum", unknown), stats.values.get("maximum", unknown)
     yield tag, linear_bins(stats.histogram, limits=limits)

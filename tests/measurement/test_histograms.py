@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from keras import ops
 from measuring import measure
 
+from benchmarks.histogram import measure_kernel
+from benchmarks.measuring import alone
 from keras_initscope.buckets import BUCKETS
 from keras_initscope.measurement import histograms
 from keras_initscope.measurement.backends import tensorflow as backend
@@ -101,3 +103,9 @@ def test_batches_of_unknown_size_are_sampled_alike():
     stride = stride_for(20_000 * 64, (64,))
     np.testing.assert_array_equal(sampled(values)[0], np.arange(0, 20_000 * 64, stride))
     assert sampled(values[:10]).shape == (1, 640)
+
+
+@pytest.mark.slow
+def test_a_huge_kernel_is_measured_without_a_spike_of_memory():
+    """Statistics and histogram of 50 million elements take less than a byte an element."""
+    assert alone(measure_kernel, 50_000_000)["bytes"] < 50_000_000

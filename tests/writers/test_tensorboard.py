@@ -50,6 +50,18 @@ def test_a_second_fit_takes_the_place_of_the_first_from_its_first_step_on(tmp_pa
     assert found == [0, 3, 4]
 
 
+def test_names_that_come_out_the_same_are_told_apart(tmp_path):
+    writer = TensorBoardWriter(str(tmp_path))
+    for step in range(2):
+        writer.write(
+            snapshot(step, *(stats(Quantity.BIAS, part=part) for part in ("w+", "w*"))), {}
+        )
+    writer.close()
+    tags = {"bias/007_block/dense/w_", "bias/007_block/dense/w__1"}
+    assert set(read(tmp_path).Tags()["tensors"]) == tags
+    assert all(len(events(read(tmp_path), tag)) == 2 for tag in tags)
+
+
 def test_every_tag_is_read_with_its_step_and_time(tmp_path):
     entries = [stats(quantity) for quantity in Quantity]
     writer = TensorBoardWriter(str(tmp_path))
