@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 import keras_initscope as initscope
 
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
-README_PICTURE = "tensorboard_histograms.png"
+README_PICTURES = {"tensorboard_histograms.png", "tensorboard_depth.png"}
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,6 @@ def picture(tmp_path):
 
     def path(name):
         asked = os.environ.get("INITSCOPE_UPDATE_PICTURES") == "1"
-        return PICTURES / name if asked and name == README_PICTURE else tmp_path / name
+        return PICTURES / name if asked and name in README_PICTURES else tmp_path / name
 
     return path
