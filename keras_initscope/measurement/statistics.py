@@ -14,6 +14,7 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras_initscope.records import Quantity
@@ -26,7 +27,9 @@ SATURATED_SLOPE = 0.05
 PIECE = 1 << 18
 
 _SIGNALS = frozenset({Quantity.PREACTIVATION, Quantity.ACTIVATION})
-_SMALLEST_SCALE, _GREATEST_SCALE = -125.0, 125.0  # a bit off, they still have a normal reciprocal
+_STEEPEST = 126  # greatest exponent of 2 of which the reciprocal is a normal float32 too
+# Looked up: devices take powers and reciprocals of many numbers at once by formulas that are off.
+_POWERS = np.exp2(np.arange(-_STEEPEST, _STEEPEST + 1)).astype(np.float32)
 
 
 class View:
@@ -74,14 +77,19 @@ class View:
 
     @cached_property
     def scale(self) -> Any:
-        """`(tensors,)` power of two next below the greatest magnitude."""
-        greatest = ops.maximum(self._extremes[1], -self._extremes[0])
-        exponent = ops.floor(ops.log2(ops.maximum(greatest, 2.0**_SMALLEST_SCALE)))
-        return ops.power(2.0, ops.clip(exponent, _SMALLEST_SCALE, _GREATEST_SCALE))
+        """`(tensors,)` power of two next below the greatest magnitude, nearly."""
+        return ops.take(_POWERS, self._exponent)
 
     @cached_property
     def _reciprocal(self) -> Any:
-        return 1.0 / self.scale
+        return ops.take(_POWERS[::-1], self._exponent)
+
+    @cached_property
+    def _exponent(self) -> Any:
+        """Place in the table of powers."""
+        greatest = ops.maximum(self._extremes[1], -self._extremes[0])
+        exponent = ops.floor(ops.log2(ops.maximum(greatest, float(_POWERS[0]))))
+        return ops.cast(ops.clip(exponent, -_STEEPEST, _STEEPEST), "int32") + _STEEPEST
 
     @cached_property
     def zeros(self) -> Any:

@@ -5,7 +5,14 @@ import pytest
 from keras_initscope import presets
 
 
-@pytest.mark.parametrize("name", presets.names())
+#: Takes minutes. `make demo` holds it to its expectations too, in its whole protocol.
+_LONG = {"choose-initializer"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in _LONG)) for n in presets.names()],
+)
 def test_expectations_are_met(name, tmp_path):
     result = presets.run(name, tmp_path, seed=7, quick=True)
     assert len(result.verdicts) == len(presets.get(name).expects) > 0
