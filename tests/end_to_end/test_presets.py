@@ -4,7 +4,6 @@ import pytest
 
 from keras_initscope import presets
 
-
 #: Takes minutes. `make demo` holds it to its expectations too, in its whole protocol.
 _LONG = {"choose-initializer"}
 

@@ -8,7 +8,7 @@ from benchmarks.networks import NETWORKS
 # Keras 3.15 variables convert to NumPy 2 arrays in a way that NumPy deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-FAST = ("tanh", "dropout", "residual", "max-pooling", "concatenation", "attention", "gru")
+FAST = ("tanh", "residual", "max-pooling", "attention", "gru")
 
 
 def _agree(name, draws, batch):
@@ -38,6 +38,6 @@ def test_many_draws_agree(name):
 def test_the_comparison_would_notice_a_wrong_activation():
     build, width, weighted = NETWORKS["tanh"]
     theory = predicted(build)[0]
-    truth = measured(NETWORKS["relu"][0], 4, batch=32)
+    truth = measured(NETWORKS["relu"][0], 8, batch=32)
     ratios = [theory[layer][0] / q for layer, (q, _) in truth.items()]
-    assert abs(ratios[-1] - 1) > tolerance(width, weighted, 4)
+    assert abs(ratios[-1] - 1) > tolerance(width, weighted, 8)
