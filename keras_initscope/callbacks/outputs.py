@@ -6,6 +6,7 @@ Owns the writers while the fit lasts. One that fails is closed and said once; th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from keras_initscope.callbacks.watch import announce
@@ -60,6 +61,11 @@ class Outputs:
         for writer in self._writers or []:
             self._close(writer)
         self._writers = []
+
+    def __del__(self) -> None:
+        """Close the files of a fit that was broken off, of which nobody told."""
+        with suppress(Exception):  # the interpreter may be on its way out
+            self.close()
 
     def _opened(self) -> list[Writer]:
         if self._writers is None:

@@ -143,7 +143,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         planned = (int(self.params.get("epochs", 1)), steps and int(steps))
         start = max(steps_taken(self.model), self._reached.get(self.model, 0))
         self._outputs = Outputs(self._log_dir, self._chosen_outputs, self._model_info)
-        audience = Audience(self._foresee, self._take)
+        audience = Audience(self._foresee, self._take, self._outputs.close)
         self._watch = Watch(self.model, self._meter, self._schedule(), audience, planned, start)
 
     def _chosen_nodes(self) -> list[LayerNode]:

@@ -29,10 +29,12 @@ class Audience:
     Args:
         foresee: Called with the batch when the first look is about to be taken.
         take: Called with each snapshot and the seconds of looking for each second of training.
+        leave: Called when there will be no more of them.
     """
 
     foresee: Callable[[Any], None]
     take: Callable[[Snapshot, float], None]
+    leave: Callable[[], None]
 
 
 class Watch:
@@ -84,6 +86,7 @@ class Watch:
                 real = real._real
             self.model.train_function = real
         self._last_batch = None
+        self._audience.leave()
 
     def begin_epoch(self, epoch: int) -> None:
         """Note that an epoch begins."""

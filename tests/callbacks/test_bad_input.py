@@ -62,8 +62,14 @@ def warned(recorded):
     return [str(w.message) for w in recorded if not issubclass(w.category, DeprecationWarning)]
 
 
+def test_a_whole_number_of_any_kind_is_a_frequency(tmp_path):
+    VarianceMonitor(tmp_path, update_freq=np.int64(5))
+
+
 @pytest.mark.parametrize(
-    "update_freq", [0, -1, 2.5, True, None, "batch", "", "Auto", [1], float("nan")], ids=repr
+    "update_freq",
+    [np.array([1, 2]), 0, -1, 2.5, True, None, "batch", "", "Auto", [1], float("nan")],
+    ids=repr,
 )
 def test_a_nonsensical_update_freq(update_freq, tmp_path):
     with pytest.raises(ValueError, match=r"update_freq.*\"epoch\".*Received"):

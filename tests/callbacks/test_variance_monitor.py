@@ -97,6 +97,75 @@ def test_executions_that_run_past_the_epoch(tmp_path):
     assert steps(monitor) == [8, 10]
 
 
+class Adversaries(keras.Model):
+    """Two networks with an optimizer each, a step of its own and no call."""
+
+    def __init__(self):
+        super().__init__()
+        self.maker = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="made")])
+        self.critic = keras.Sequential([keras.Input((4,)), layers.Dense(1, name="score")])
+        self.first, self.second = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.2)
+
+    def train_step(self, data):
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        for network, optimizer, sign in (
+            (self.critic, self.first, 1.0),
+            (self.maker, self.second, -1.0),
+        ):
+            with tf.GradientTape() as tape:
+                scores = self.critic(x) - self.critic(self.maker(x, training=True))
+                loss = sign * keras.ops.mean(scores)
+            variables = network.trainable_variables
+            gradients = tape.gradient(loss, variables)
+            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {"loss": loss}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_model_with_no_call_and_two_optimizers(tmp_path):
+    """Measured from step 0 on, without a word, under no single learning rate."""
+    model = Adversaries()
+    model.compile(jit_compile=False)
+    monitor = VarianceMonitor(tmp_path, 100, quantities=["kernel", "kernel_gradient"])
+    fit(model, monitor, epochs=1)
+    assert steps(monitor) == [0, 2]
+    assert monitor.history[0].info.learning_rate is None
+    found = monitor.history[0].profile("kernel_gradient", "root_mean_square")
+    assert {path.split("/")[-1] for path in found} == {"made", "score"}
+    assert not model.built
+    again = VarianceMonitor(tmp_path, 100, quantities=["kernel"])
+    fit(model, again, epochs=1)
+    assert steps(again) == [3, 5]
+
+
+def test_sparse_batches(tmp_path):
+    inputs = keras.Input((4,), sparse=True)
+    model = keras.Model(inputs, layers.Dense(1, name="b")(layers.Dense(3, name="a")(inputs)))
+    model.compile("sgd", "mse", jit_compile=False, metrics=["mae"])
+    data = tf.data.Dataset.from_tensor_slices((tf.sparse.from_dense(X), Y)).batch(BATCH)
+    monitor = VarianceMonitor(tmp_path, 100, quantities=["activation"], outputs="snapshots")
+    model.fit(data, verbose=0, shuffle=False, callbacks=[monitor])
+    assert steps(monitor) == [0, 2]
+    assert set(monitor.history[0].profile("activation", "variance")) == {"a", "b"}
+
+
+def test_after_an_interrupt_nothing_more_is_measured(tmp_path):
+    """Neither the model's own methods nor another fit are watched by a monitor that was left."""
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    model, monitor = compiled(), weights_only(tmp_path, 1)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, monitor, Interrupt())
+    model.train_on_batch(X, Y)
+    fit(model, epochs=1)
+    assert steps(monitor) == [0]
+    _, snapshots = read_jsonlines(str(tmp_path))
+    assert [snapshot.step for snapshot in snapshots] == [0]
+
+
 class StopAt(keras.callbacks.Callback):
     """Ends training after a batch."""
 
