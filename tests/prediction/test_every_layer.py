@@ -204,7 +204,9 @@ def test_what_is_predicted_is_what_it_does(name, way):
     truth = measured(build, 8, batch=64, sample=SAMPLES.get(name))
     layer, moments = list(truth.items())[-1]
     width = min(build().output_shape[-1], 32) if name != "Dot" else 32
-    assert theory[layer][0] == pytest.approx(moments[0], rel=tolerance(width, 2, 8)), layer
+    # What a layer hands on as one inside of it gave it stands under the name of that one.
+    found = next(name for name in reversed(theory) if f"{name}/".startswith(f"{layer}/"))
+    assert theory[found][0] == pytest.approx(moments[0], rel=tolerance(width, 2, 8)), found
 
 
 def test_every_layer_with_a_rule_is_tried():
