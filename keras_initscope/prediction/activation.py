@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.special import ndtr
 
 from keras_initscope.activations import as_nonlinearity
 from keras_initscope.prediction.expectations import over_rows
@@ -18,8 +20,11 @@ from keras_initscope.prediction.primitives import activated
 from keras_initscope.prediction.state import Array, Gradient, State, state
 from keras_initscope.prediction.transfer import UnpredictableError, transfer
 
-_LOGITS = np.linspace(-9, 9, 721)
-_DENSITY = np.exp(-(_LOGITS**2) / 2) / np.exp(-(_LOGITS**2) / 2).sum()
+_REACH = 9.0  # standard deviations
+_SCORES = np.linspace(-_REACH, _REACH, 361)
+_DENSITY = np.exp(-(_SCORES**2) / 2) / np.exp(-(_SCORES**2) / 2).sum()
+_LOGS = np.linspace(-40, 5, 181)  # log(t e^z), of which exp(w - e^w) is smooth on this grid
+_STEPS = np.full(len(_LOGS), _LOGS[1] - _LOGS[0])
 _SOFTMAX = (keras.activations.softmax,)
 
 
@@ -78,8 +83,13 @@ def softmax(x: State) -> State:
     )
 
 
+@lru_cache(maxsize=4096)
 def softmax_square(variance: float, n: int) -> float:
     """`E s^2` of one of `n` softmax outputs whose logits are independent `N(0, variance)`.
+
+    With `t = e^-u` and `w = z - u` the integral runs over the logit and over `w`, both of which
+    keep their scale whatever the variance, `int e^(2w - e^w) E_z L(z - w)^(n-1) dw` with
+    `L(u) = E exp(-e^(z - u))`.
 
     Example:
 
@@ -91,12 +101,24 @@ def softmax_square(variance: float, n: int) -> float:
     """
     if variance <= 0 or n == 1:
         return 1 / n**2
-    z = np.sqrt(variance) * _LOGITS
-    t = np.exp(np.linspace(-20, 10, 600) - np.log(n) - variance / 2)
-    decay = np.exp(-np.outer(t, np.exp(z)))
-    inner = (decay * np.exp(2 * z)) @ _DENSITY
-    rest = (decay @ _DENSITY) ** (n - 1)
-    return float(np.trapezoid(t * t * inner * rest, np.log(t)))
+    deviation = float(np.sqrt(variance))
+    u = np.linspace(-_REACH * deviation - 5, _REACH * deviation + 25, 800)
+    at = deviation * _SCORES[:, None] - _LOGS
+    others = np.minimum(CubicSpline(u, _log_laplace(u, deviation))(at), 0.0)
+    found = _DENSITY @ np.exp((n - 1) * others + 2 * _LOGS - np.exp(_LOGS)) @ _STEPS
+    return float(np.clip(found, 1 / n**2, 1 / n))
+
+
+def _log_laplace(u: Array, deviation: float) -> Array:
+    """`log E exp(-e^(z - u))`, by the density of `z` or by that of `w = log(t e^z)`.
+
+    The one is smooth on the grid where `z` varies little, the other where it varies much.
+    """
+    if deviation < 1:
+        rest = -np.expm1(-np.exp(deviation * _SCORES - u[:, None])) @ _DENSITY
+    else:
+        rest = ndtr(-(u[:, None] + _LOGS) / deviation) @ (_STEPS * np.exp(_LOGS - np.exp(_LOGS)))
+    return np.asarray(np.log1p(-np.minimum(rest, 1 - 1e-16)))
 
 
 def alone(activation: Any, x: State) -> State:
