@@ -44,14 +44,14 @@ def arguments(model: Any, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         shapes = [tuple(tensor.shape[1:]) for tensor in operations.inputs]
         if _is_data(given):
             states = [
-                _measured(_fitted(batch, shape, model))
+                of_batch(_fitted(batch, shape, model))
                 for batch, shape in zip(_flat(model, operations, given), shapes, strict=True)
             ]
         else:
             states = [_assumed(shape, given, model) for shape in shapes]
         return (states[0] if len(states) == 1 else states,), {}
     if _is_data(given):
-        return (keras.tree.map_structure(lambda each: _measured(_array(each)), given),), {}
+        return (keras.tree.map_structure(lambda each: of_batch(_array(each)), given),), {}
     return _built_with(model, given)
 
 
@@ -176,7 +176,7 @@ def _fitted(given: Any, shape: tuple[int | None, ...], model: Any) -> Batch:
     return batch
 
 
-def _measured(batch: Batch) -> State:
+def of_batch(batch: Batch) -> State:
     """Moments of a batch, means over units and positions; `p`, `m` over pairs that differ.
 
     `r` is taken over neighbours.

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_initscope.prediction.affine import rescaled
 from keras_initscope.prediction.state import Array, Gradient, State, state
 from keras_initscope.prediction.transfer import UnpredictableError, apply, resets, transfer
 from keras_initscope.prediction.weights import (
@@ -152,11 +153,16 @@ def _with_moving_statistics(layer: Any, x: State) -> State:
         )
     gamma, beta = _affine(layer)
     scale = 1 / np.sqrt(variance + layer.epsilon)
+    if np.ptp(scale) > 1e-6 * scale.max():
+        raise UnpredictableError(
+            "it is frozen with a variance of its own for each unit, which theory does not know of "
+            "what it receives"
+        )
     return _times_and_plus(
         x,
-        (gamma.square * np.mean(scale**2), gamma.mean * np.mean(scale)),
+        (gamma.square * scale[0] ** 2, gamma.mean * scale[0]),
         (beta.square, beta.mean),
-        gamma.mean * np.mean(scale) * beta.mean,
+        gamma.mean * scale[0] * beta.mean,
     )
 
 
@@ -294,12 +300,13 @@ def _unit(vector: Array) -> Array:
 @transfer.register(keras.layers.Normalization)
 def _(layer: Any, x: State, **_: Any) -> State:
     """`(x - mean) / sqrt(variance)` with numbers learnt from the data, or given."""
-    mean, variance = (as_array(m) for m in _learnt(layer))
+    mean, variance = (as_array(m)[0] for m in _learnt(layer))
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
-    a, b = (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
-    square = float(np.mean(a**2)), float(np.mean(a))
-    shift = float(np.mean(b**2)), float(np.mean(b))
-    return _times_and_plus(x, square, shift, float(np.mean(a * b)))
+    return (
+        rescaled(x, deviation, mean)
+        if layer.invert
+        else rescaled(x, 1 / deviation, -mean / deviation)
+    )
 
 
 def _learnt(layer: Any) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initscope.prediction.primitives import scaled, shifted
+from keras_initscope.prediction.affine import rescaled
 from keras_initscope.prediction.state import State, same_moments
 from keras_initscope.prediction.transfer import UnpredictableError, transfer
 
@@ -100,9 +100,10 @@ def _masked(layer: Any, x: State, **_: Any) -> State:
 @transfer.register(keras.layers.Rescaling)
 def _(layer: Any, x: State, **_: Any) -> State:
     """`scale x + offset`."""
-    offset = float(np.mean(layer.offset))
-    factor = float(np.sqrt(np.mean(np.square(layer.scale))))
-    return shifted(scaled(x, factor), offset, float(np.mean(np.square(layer.offset))))
+    many = max(np.size(layer.scale), np.size(layer.offset)) > 1
+    if many and keras.config.image_data_format() == "channels_first":
+        raise UnpredictableError("data_format='channels_first'; build the model with channels last")
+    return rescaled(x, layer.scale, layer.offset)
 
 
 _layers = keras.layers
