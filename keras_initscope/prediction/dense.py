@@ -17,6 +17,7 @@ from keras_initscope.prediction.activation import fused
 from keras_initscope.prediction.primitives import fresh, weighted_gradient, with_bias
 from keras_initscope.prediction.state import Array, Gradient, State, source
 from keras_initscope.prediction.transfer import UnpredictableError, kernel_of, transfer
+from keras_initscope.prediction.tying import refuse_met
 from keras_initscope.prediction.weights import Weights, measured, sample_of, weights_of
 
 
@@ -100,5 +101,7 @@ def einsummed(
 def _(layer: Any, x: State, reverse: bool = False, **_: Any) -> Any:
     if not reverse:
         return transfer.dispatch(keras.layers.Embedding)(layer, x)
+    if layer.tie_weights:
+        refuse_met(layer, "embeddings")
     table = sample_of(layer, "embeddings" if layer.tie_weights else "reverse_embeddings")
     return connected(x, layer.input_dim, measured(table, x.units), Weights(square=0.0))

@@ -20,6 +20,7 @@ from keras_initscope.prediction.primitives import scaled, shifted
 from keras_initscope.prediction.spatial import resampled
 from keras_initscope.prediction.state import State, Unknown, same_moments, state, weights_held_by
 from keras_initscope.prediction.transfer import UnpredictableError, transfer
+from keras_initscope.prediction.tying import refuse_tied
 from keras_initscope.prediction.weights import Weights, as_array, measured, values_of
 
 RULES: dict[str, Any] = {}
@@ -238,6 +239,7 @@ def _matmul(_: Any, a: Any, b: Any) -> State:
     if kernel.ndim != 2:
         raise UnpredictableError("it multiplies by a stack of matrices")
     found = measured(kernel, kernel.shape[0])
+    refuse_tied(b)
     if found.lopsided:
         raise UnpredictableError("the weights do not lie around zero, so its units are alike")
     with weights_held_by(b if hasattr(b, "_value") else None):

@@ -97,7 +97,7 @@ def predict_signal(model: Any, input: Any = None, weights: str = "actual") -> Sn
             f"The model {model.name!r} has no weights yet. Call `model.build(input_shape)`, or the "
             "model itself on a batch, before `predict_signal`."
         )
-    walk = Walk()
+    walk = Walk(variables=tuple(model.variables))
     with read_from(weights), walking(walk):
         args, kwargs = arguments(model, input)
         outputs = apply(model, *args, **kwargs)

@@ -19,6 +19,7 @@ import numpy as np
 from keras_initscope import graph
 from keras_initscope.fans import fan_in_of
 from keras_initscope.prediction.state import State, Unknown, lost, weights_held_by
+from keras_initscope.prediction.validation import mistake
 from keras_initscope.prediction.weights import UnpredictableError, Weights, weights_of
 
 __all__ = ["UnpredictableError", "Walk", "apply", "kernel_of", "resets", "transfer", "walking"]
@@ -33,11 +34,16 @@ class Walk:
     Args:
         outputs: `id(layer)` to what it gave, one entry a call.
         layers: The layers by id, which keeps ids valid.
+        variables: Those of the model.
+        multiplied: `id(variable)` of matrices that operations have multiplied by, to whether they
+            were transposed.
     """
 
     outputs: dict[int, list[State | Unknown]] = field(default_factory=dict)
     layers: dict[int, Any] = field(default_factory=dict)
     seen: set[object] = field(default_factory=set)
+    variables: tuple[Any, ...] = ()
+    multiplied: dict[int, bool] = field(default_factory=dict)
 
     def note(self, layer: Any, output: Any) -> None:
         """Keep what a layer gave, unless an inner layer gave it already."""
@@ -57,6 +63,17 @@ class Walk:
 
 
 _walk: ContextVar[Walk | None] = ContextVar("walk", default=None)
+_owner: ContextVar[Any] = ContextVar("owner", default=None)
+
+
+def current_walk() -> Walk | None:
+    """The prediction under way, if there is one."""
+    return _walk.get()
+
+
+def owner() -> Any:
+    """The layer whose rule runs, or that holds the operation whose rule runs."""
+    return _owner.get()
 
 
 @contextmanager
@@ -152,6 +169,7 @@ def apply(operation: Any, *args: Any, **kwargs: Any) -> Any:
 def _applied(operation: Any, args: Any, kwargs: Any, tensors: list[Any]) -> Any:
     named = _named(operation)
     holder = operation if getattr(operation, "weights", None) else None
+    token = _owner.set(operation if isinstance(operation, keras.Layer) else _owner.get())
     try:
         if isinstance(operation, keras.Layer):
             kwargs = {name: _unmasked(name, value) for name, value in kwargs.items()}
@@ -162,7 +180,17 @@ def _applied(operation: Any, args: Any, kwargs: Any, tensors: list[Any]) -> Any:
     except Exception as error:  # the rule may be the user's and may raise anything
         reason = f"{named}: its rule failed: {type(error).__name__}: {error}"
         return Unknown(reason, _shape(operation, tensors), tuple(tensors))
+    finally:
+        _owner.reset(token)
+    wrong = "" if _is_ours(operation) else mistake(output, _called(operation, tensors))
+    if wrong:
+        return Unknown(f"{named}: {wrong}", _called(operation, tensors), tuple(tensors))
     return keras.tree.map_structure(lambda found: _told(found, named, tensors), output)
+
+
+def _is_ours(operation: Any) -> bool:
+    rule = transfer.dispatch(type(operation))
+    return rule.__module__.startswith(f"{__package__}.")
 
 
 def _unmasked(name: str, value: Any) -> Any:
@@ -206,6 +234,18 @@ def _shape(operation: Any, tensors: list[Any]) -> tuple[int, ...] | None:
     except Exception:  # the layer is the user's and may raise anything
         return None
     return tuple(found[1:]) if isinstance(found, tuple) and None not in found[1:] else None
+
+
+def _called(operation: Any, tensors: list[Any]) -> tuple[int, ...] | None:
+    """Shape of the output of a layer that does not say, by calling it with a symbolic tensor."""
+    found = _shape(operation, tensors)
+    if found is None and len(tensors) == 1 and tensors[0].shape is not None:
+        try:
+            spec = operation.compute_output_spec(keras.KerasTensor((None, *tensors[0].shape)))
+            found = tuple(spec.shape[1:])
+        except Exception:  # the layer is the user's and may raise anything
+            return None
+    return None if found is None or None in found else found
 
 
 def kernel_of(layer: Any, name: str, drawn_as: tuple[int, ...] | None = None) -> Weights:
