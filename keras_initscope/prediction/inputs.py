@@ -83,7 +83,7 @@ def _assumed(shape: tuple[int | None, ...], given: Any, model: Any) -> State:
     known = tuple(size for size in shape if size is not None)
     if len(known) < len(shape):
         raise ValueError(_shapeless(model, shape))
-    return state(known or (1,), **_moments(given))
+    return state(known or (1,), raw=True, **_moments(given))
 
 
 def _shapeless(model: Any, shape: Any) -> str:
@@ -194,7 +194,7 @@ def of_batch(batch: Batch) -> State:
     whole = np.issubdtype(batch.dtype, np.integer)
     values = x if whole or x.size < 1 << 22 else None
     m = _of_pairs(x.mean(axis=tuple(range(1, x.ndim - 1))))
-    return state(x.shape[1:], np.mean(x**2), p, r, x.mean(), m=m, values=values)
+    return state(x.shape[1:], np.mean(x**2), p, r, x.mean(), m=m, values=values, raw=True)
 
 
 def _of_pairs(x: NDArray[np.float64]) -> float:

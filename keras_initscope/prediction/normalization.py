@@ -52,7 +52,9 @@ def standardized(
     """`gamma (x - m) / s + beta`, given the centred moments `q`, `p`, `r` and `s^2`.
 
     Backward `g gamma^2 / s^2 back`; `back` is what the finite width does to `1 / s^2`.
-    A tensor of which nothing is known leaves with `q = gamma^2 + beta^2`.
+    A tensor of which nothing is known leaves with `q = gamma^2 + beta^2`. The size of the signal no
+    longer scatters, but a mean of `f(x)^2` over `n` units still does, by up to that of `n` squares
+    of a rectified Gaussian: `(E f^4 / (E f^2)^2 - 1) / n = 5/n`.
     """
     gamma, beta = affine
     scale = gamma.square / variance
@@ -70,7 +72,7 @@ def standardized(
         np.full_like(q, beta.mean),
         m=float(np.mean(p) if m is None else np.mean(scale) * m + beta.square),
         sources=x.sources,
-        noise=0.0,
+        noise=float(np.log1p(5 / x.units)),
         parents=(x,),
         reason=x.reason,
         pull=pull,

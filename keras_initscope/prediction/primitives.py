@@ -37,9 +37,25 @@ def fresh(x: State, shape: tuple[int, ...], maps: tuple[Array, Array, Array], **
     Returns:
         A state whose only source is these weights.
     """
-    noise = x.noise + np.log1p(5 / shape[-1])
+    noise = x.noise + np.log1p(5 / shape[-1]) + np.log1p(unevenness(x))
     more.setdefault("parents", (x,))
     return state(shape, *maps, noise=noise, reason=x.reason, **more)
+
+
+def unevenness(x: State) -> float:
+    """Relative variance of `|x|^2` of a vector of inputs: what makes weighted sums no Gaussians.
+
+    Given the input, a sum with Gaussian weights has the variance `|x|^2 E w^2`, and theory takes
+    its mean. That variance is `2/n` for `n` Gaussian inputs, and measured of a batch; what weights
+    have made of it is counted by the width of their layer.
+    """
+    if not x.raw:
+        return 0.0
+    if x.values is None:
+        return 2 / x.units
+    squares = np.mean(np.square(x.values), axis=-1)
+    mean = float(np.mean(squares))
+    return float(np.var(squares)) / mean**2 if mean > 0 else 0.0
 
 
 def weighted_gradient(

@@ -35,6 +35,7 @@ def reshaped(x: State, shape: tuple[int, ...]) -> State:
         **({"m": x.m} if shape[-1] == x.shape[-1] else {}),
         sources=x.sources,
         noise=x.noise,
+        raw=x.raw,
         parents=(x,),
         through=through,
         values=None if x.values is None else np.reshape(x.values, (-1, *shape)),
