@@ -162,10 +162,63 @@ def operations(model: Any) -> Operations | None:
     Returns:
         Those of a functional model or of a built `Sequential`; `None` for anything else.
     """
+    functional = _functional(model)
+    return None if functional is None else _of_function(functional)
+
+
+def input_names(model: Any) -> list[list[str]]:
+    """What the inputs of a model may be called where they are given as a mapping.
+
+    Args:
+        model: A Keras model.
+
+    Returns:
+        Complete namings, in the order of the inputs of `operations`. The first is the one that
+        Keras itself takes: the keys of a model that was made of a mapping, else the names of its
+        inputs. Empty where the structure is not known.
+    """
+    functional = _functional(model)
+    if functional is None:
+        return []
+    inputs, structure = functional._inputs, functional._inputs_struct
+    namings = [[tensor.name for tensor in inputs]]
+    if all(hasattr(tensor, "_keras_history") for tensor in inputs):
+        namings.append([str(tensor._keras_history.operation.name) for tensor in inputs])
+    if isinstance(structure, Mapping):
+        keys = {id(tensor): key for key, tensor in structure.items()}
+        if set(keys) >= {id(tensor) for tensor in inputs}:
+            namings.insert(0, [keys[id(tensor)] for tensor in inputs])
+    return namings
+
+
+def inputs_by_name(model: Any, given: Mapping[str, Any]) -> list[Any] | None:
+    """The values of a mapping in the order of a model's inputs, or `None` if some are missing."""
+    for names in input_names(model):
+        if set(names) <= set(given):
+            return [given[name] for name in names]
+    return None
+
+
+def as_taken(model: Any, given: Any) -> Any:
+    """Inputs in the structure that Keras takes them in, where they are called by other names."""
+    functional, namings = _functional(model), input_names(model)
+    if functional is None:
+        return given
+    flat = None
+    if not isinstance(given, Mapping):
+        if isinstance(functional._inputs_struct, Mapping):
+            flat = keras.tree.flatten(given)
+    elif not set(namings[0]) <= set(given):
+        flat = inputs_by_name(model, given)
+    if flat is None or len(flat) != len(functional._inputs):
+        return given
+    return keras.tree.pack_sequence_as(functional._inputs_struct, flat)
+
+
+def _functional(model: Any) -> Any:
+    """What knows the structure of a model, or `None`."""
     functional = model._functional if isinstance(model, keras.Sequential) else model
-    if not hasattr(functional, "_nodes_by_depth"):
-        return None
-    return _of_function(functional)
+    return functional if hasattr(functional, "_nodes_by_depth") else None
 
 
 @contextmanager

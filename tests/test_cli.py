@@ -186,6 +186,17 @@ def test_without_targets_in_the_file_the_compiled_loss_is_left_out(in_folder, ca
     assert "cotangent of variance 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("names", [("zz", "aa"), ("x", "a_in")])
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
+def test_arrays_go_by_the_keys_and_by_the_names_of_the_inputs(in_folder, capsys, names):
+    a, b = keras.Input((16,), name="x"), keras.Input((8,), name="a_in")
+    model = keras.Model({"zz": a, "aa": b}, keras.layers.Concatenate(name="both")([a, b]))
+    model.save("model.keras")
+    data = _arrays(**dict(zip(names, (np.ones((4, 16)), np.zeros((4, 8))), strict=True)))
+    assert main(["inspect", "model.keras", "--data", data]) == 0
+    assert re.search(r"^0 +both +Concatenate +0\.667 +0\.667 ", capsys.readouterr().out, re.M)
+
+
 def _pickled():
     np.savez("bad.npz", x=np.array([{}, {}], dtype=object))
     return "bad.npz"

@@ -199,3 +199,25 @@ def test_building_makes_what_the_first_step_needs_and_leaves_the_optimizer():
     kernel = np.asarray(model.layers[0].kernel.value)
     graph.build(model, None)  # once is enough
     np.testing.assert_array_equal(model.layers[0].kernel.value, kernel)
+
+
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
+def test_inputs_are_put_into_the_structure_that_the_model_takes():
+    a, b = keras.Input((2,), name="b_in"), keras.Input((3,), name="a_in")
+    model = keras.Model({"zz": a, "aa": b}, layers.Concatenate()([a, b]))
+    expected = {"zz": 1, "aa": 2}
+    assert graph.as_taken(model, {"b_in": 1, "a_in": 2}) == expected
+    assert graph.as_taken(model, {"a_in": 2, "b_in": 1}) == expected
+    assert graph.as_taken(model, expected) is expected
+    assert graph.inputs_by_name(model, {"zz": 1, "a_in": 2}) is None
+
+
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
+def test_keys_go_before_names_where_they_are_crossed():
+    a, b = keras.Input((2,), name="right"), keras.Input((3,), name="left")
+    model = keras.Model({"left": a, "right": b}, layers.Concatenate()([a, b]))
+    given = {"left": 1, "right": 2}
+    named = graph.inputs_by_name(model, given)
+    inputs = graph.operations(model).inputs
+    assert named == [1 if tensor is a else 2 for tensor in inputs]
+    assert graph.as_taken(model, given) is given

@@ -5,7 +5,7 @@ Owns how many examples are looked at, and what data a model can take. Knows no l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -169,7 +169,11 @@ def check_inputs(model: Any, batch: Batch) -> None:
     wanted = operations.inputs
     if len(given) == len(wanted) and all(map(_fits, given, wanted)):
         return
-    expected = ", ".join(f"{_named(each)}{_dimensions(each.shape)}" for each in wanted)
+    names = graph.input_names(model)[0]
+    expected = ", ".join(
+        f"{name!r} of shape {_dimensions(each.shape)}"
+        for name, each in zip(names, wanted, strict=True)
+    )
     raise InspectionError(
         f"The model {model.name!r} does not take this `x`. Expected: {expected}. Received: "
         f"{shape_text(batch.x)}. The first axis runs over examples; reshape the data, or give "
@@ -179,12 +183,8 @@ def check_inputs(model: Any, batch: Batch) -> None:
 
 def inputs_in_order(model: Any, x: Any) -> list[Any]:
     """The inputs as a flat list, in the order in which the model's own structure has them."""
-    operations = graph.operations(model)
-    if isinstance(x, dict) and operations is not None:
-        names = [name_of(each) for each in operations.inputs]
-        if set(names) <= set(x):
-            return [x[name] for name in names]
-    return list(keras.tree.flatten(x))
+    named = graph.inputs_by_name(model, x) if isinstance(x, Mapping) else None
+    return list(keras.tree.flatten(x)) if named is None else named
 
 
 def _fits(given: Any, wanted: Any) -> bool:
@@ -208,16 +208,6 @@ def shape_text(structure: Any) -> str:
     if len(leaves) == 1 and structure is leaves[0]:
         return f"shape {_dimensions(np.shape(leaves[0]))}"
     return f"shapes [{', '.join(_dimensions(np.shape(leaf)) for leaf in leaves)}]"
-
-
-def name_of(tensor: Any) -> str:
-    """Name of an input of a model."""
-    history = getattr(tensor, "_keras_history", None)
-    return str(history.operation.name if history else tensor.name)
-
-
-def _named(tensor: Any) -> str:
-    return f"{name_of(tensor)!r} of shape "
 
 
 def _dimensions(shape: Iterable[int | None]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_initscope import graph
-from keras_initscope.inspection.batch import InspectionError, examples_of, name_of
+from keras_initscope.inspection.batch import InspectionError, examples_of
 
 _FREE = 32  # rows and columns where a model takes images of any size
 
@@ -40,6 +40,7 @@ def load_model(path: str | Path, *, unsafe: bool = False, compiled: bool = True)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*loading for optimizer")  # a look has no use for it
+            warnings.filterwarnings("ignore", "When providing `inputs` as a dict")  # nor here
             return keras.models.load_model(file, safe_mode=not unsafe, compile=compiled)
     except Exception as error:  # whatever a broken file or a layer of the user's may raise
         lines = str(error).strip().splitlines() or [""]
@@ -85,13 +86,16 @@ def inputs_from(model: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     Raises:
         InspectionError: If there is neither.
     """
+    namings = graph.input_names(model)
+    several = bool(namings) and len(namings[0]) > 1
+    if "x" in arrays and not several:  # an only input may bear the name of the targets
+        return arrays["x"]
+    for names in namings:
+        if set(names) <= set(arrays):
+            return {name: arrays[name] for name in names}
     if "x" in arrays:
         return arrays["x"]
-    operations = graph.operations(model)
-    names = [name_of(tensor) for tensor in operations.inputs] if operations else []
-    if names and set(names) <= set(arrays):
-        return {name: arrays[name] for name in names}
-    others = f", or one array for each input: {names}" if len(names) > 1 else ""
+    others = f", or one array for each input: {namings[0]}" if several else ""
     raise InspectionError(
         f"Expected the data to hold an array `x`{others}. Received: {sorted(arrays)}."
     )

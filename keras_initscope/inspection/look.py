@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -99,6 +100,7 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
         )
     batch = batch_of(x, y)
     check_inputs(model, batch)
+    batch = replace(batch, x=graph.as_taken(model, batch.x))
     _build(model, batch)
     with undisturbed(model):
         step, words = _step(model, batch, y, loss)

@@ -170,6 +170,27 @@ def test_several_inputs_and_outputs():
     assert compiled.measured.info.loss == pytest.approx(as_list.measured.info.loss, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("names", "as_mapping"),
+    [(("zz", "aa"), True), (("b_in", "a_in"), True), (("b_in", "a_in"), False)],
+)
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
+def test_inputs_go_by_their_keys_and_by_their_names(names, as_mapping):
+    """Whatever their alphabetical order, and whether the model was made of a mapping or a list."""
+    keras.utils.set_random_seed(0)
+    a, b = keras.Input((16,), name="b_in"), keras.Input((8,), name="a_in")
+    outputs = layers.Dense(4, name="out")(layers.Concatenate(name="both")([a, b]))
+    model = keras.Model({"zz": a, "aa": b} if as_mapping else [a, b], outputs)
+    data = dict(zip(names, (3 * _normal(16), _normal(8)), strict=True))
+    joined = np.concatenate(list(data.values()), axis=1)
+    both, out = initscope.inspect(model, data).rows
+    assert both.measured_q == pytest.approx(_mean_square(joined), rel=1e-5)
+    assert both.predicted_q == pytest.approx(_mean_square(joined), rel=1e-5)
+    assert out.measured_q == pytest.approx(
+        _mean_square(joined @ model.layers[-1].kernel.numpy()), rel=1e-5
+    )
+
+
 class Subclassed(keras.Model):
     """Takes a dictionary; its layers are made in another order than they run."""
 
