@@ -1,0 +1,8 @@
+"""Whole models changed in place before they train: new weights, scales and activations.
+
+Owns what is done to a model as a whole, and says what it did as `Changes`. Never diagnoses.
+"""
+
+from keras_initscope.model_init.reinitialization import reinitialize
+
+__all__ = ["reinitialize"]
