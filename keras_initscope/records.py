@@ -440,7 +440,7 @@ class Changes:
 
     def __str__(self) -> str:
         cells = [_change_cells(change, change.path) for change in self.changes]
-        cells = fitted(_CHANGE_COLUMNS, cells, (2, 0), _WIDTH)
+        cells = fitted(_CHANGE_COLUMNS, cells, (0, 2), _CHANGE_WIDTH)
         table = aligned(_CHANGE_COLUMNS, cells, _CHANGE_LEFT)
         parts = [self._headline(), table, bulleted(self._remarks(), _WIDTH)]
         return "\n\n".join(filter(None, parts))
@@ -462,6 +462,7 @@ class Changes:
 
 
 _CHANGE_COLUMNS = ("what", "kind", "change", "variance before", "after")
+_CHANGE_WIDTH = 120  # paths are what tells weights apart
 _CHANGE_LEFT = (True, True, True, False, False)
 
 

@@ -3,6 +3,7 @@
 Owns what is done to a model as a whole, and says what it did as `Changes`. Never diagnoses.
 """
 
+from keras_initscope.model_init.calibration import calibrate
 from keras_initscope.model_init.reinitialization import reinitialize
 
-__all__ = ["reinitialize"]
+__all__ = ["calibrate", "reinitialize"]

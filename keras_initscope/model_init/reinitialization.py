@@ -152,7 +152,7 @@ def _default(weight: Weight, following: Following) -> tuple[Any, str]:
     activation = None if name == "depthwise_kernel" else following.of(weight.layer)
     scale = 1.0 if activation is None else _scale(activation)
     behind = "" if activation is None else f" for {activation.name}"
-    return FanScaling(scale), f"variance {number_text(scale)} / fan_in{behind}"
+    return FanScaling(scale), f"variance {scale:.3g} / fan_in{behind}"
 
 
 def _scale(activation: Any) -> float:

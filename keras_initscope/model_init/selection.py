@@ -33,6 +33,7 @@ class Weight:
         key: The same without the numbers that Keras gives to names of its own, so that a model
             that is built again has the same keys.
         layer: The layer that holds it.
+        holders: The layers around that layer, from the outside in.
         variable: The Keras variable.
         quantity: Kernel or bias.
         fans: Its fans, or `None`.
@@ -42,6 +43,7 @@ class Weight:
     path: str
     key: str
     layer: Any
+    holders: tuple[Any, ...]
     variable: Any
     quantity: Quantity
     fans: Fans | None
@@ -77,6 +79,7 @@ def selected(model: Any, exclude: Any = None) -> list[Weight]:
     """
     checked(model)
     nodes, fans = graph.layers(model), {id(found.variable): found for found in fans_of(model)}
+    paths = {node.path: node.layer for node in nodes}
     keys, trained = _keys(nodes), {id(variable) for variable in model.trainable_variables}
     excluded = [matcher(each, "exclude") for each in _as_list(exclude)]
     found = []
@@ -89,6 +92,7 @@ def selected(model: Any, exclude: Any = None) -> list[Weight]:
                 path=f"{node.path}/{name}",
                 key=f"{keys[node.path]}/{name}",
                 layer=node.layer,
+                holders=tuple(paths[path] for path in _above(node.path) if path in paths),
                 variable=variable,
                 quantity=quantity,
                 fans=held.fans,
@@ -97,6 +101,11 @@ def selected(model: Any, exclude: Any = None) -> list[Weight]:
             if not any(matches(weight) for matches in excluded):
                 found.append(weight)
     return found
+
+
+def _above(path: str) -> list[str]:
+    names = path.split("/")
+    return ["/".join(names[:count]) for count in range(1, len(names))]
 
 
 def checked(model: Any) -> None:
@@ -120,8 +129,8 @@ def matcher(where: Any, argument: str) -> Callable[[Weight], bool]:
     """Whether a weight is meant.
 
     A regular expression is searched for in the weight's path. A layer or a layer class means what
-    it holds itself and what the layers inside of it hold; so does a function of the layer, which
-    says yes or no.
+    it holds itself and what the layers inside of it hold. A function is asked of the innermost
+    layer.
     """
     if isinstance(where, str):
         try:
@@ -132,10 +141,9 @@ def matcher(where: Any, argument: str) -> Callable[[Weight], bool]:
             ) from error
         return lambda weight: pattern.search(weight.path) is not None
     if isinstance(where, type) and issubclass(where, keras.Layer):
-        return lambda weight: isinstance(weight.layer, where)
+        return lambda weight: any(isinstance(e, where) for e in (weight.layer, *weight.holders))
     if isinstance(where, keras.Layer):
-        inside = {id(layer) for layer in where._flatten_layers()}
-        return lambda weight: id(weight.layer) in inside
+        return lambda weight: any(each is where for each in (weight.layer, *weight.holders))
     if callable(where) and not isinstance(where, type):
         return lambda weight: bool(where(weight.layer))
     raise ValueError(f"{_EXPECTED}. Received: {argument}={where!r}.")
