@@ -3,7 +3,8 @@
 Owns what is done to a model as a whole, and says what it did as `Changes`. Never diagnoses.
 """
 
+from keras_initscope.model_init.analysis import autoinit
 from keras_initscope.model_init.calibration import calibrate
 from keras_initscope.model_init.reinitialization import reinitialize
 
-__all__ = ["calibrate", "reinitialize"]
+__all__ = ["autoinit", "calibrate", "reinitialize"]

@@ -20,7 +20,7 @@ from keras_initscope.model_init.selection import Weight, selected
 from keras_initscope.model_init.sweep import Sweep
 from keras_initscope.records import Change, Changes
 
-_UNCOVERED = "what its layer gives is not linear in it, as far as is known here"
+UNCOVERED = "what its layer gives is not linear in it, as far as is known here"
 _NORMALIZED = keras.layers.SpectralNormalization  # whatever the scale of its kernel
 
 
@@ -97,8 +97,8 @@ def calibrate(
     _check(method, target, at)
     _build(model, x)
     weights = selected(model, exclude)
-    covered, others = _covered(model, weights)
-    sweep = Sweep({id(w.variable) for w in covered}, target, at == "activation")
+    covered, others = covered_by(model, weights)
+    sweep = Sweep({id(w.variable): float(target) for w in covered}, at == "activation")
     before = {id(w.variable): w.variance for w in (*covered, *others)}
     with keras.StatelessScope() as scope:
         drawn = _draw([*covered, *others]) if orthogonal else set()
@@ -109,7 +109,8 @@ def calibrate(
         weight.variable.assign(values[key])
         what = _words(key in drawn, sweep.factors.get(key, []))
         changes.append(weight.changed(what, before[key]))
-    return _report(model, weights, changes, sweep, {id(w.variable) for w in covered})
+    known = {id(w.variable) for w in (*covered, *others)}
+    return _report(model, weights, changes, sweep, known)
 
 
 def _check(method: str, target: float, at: str) -> None:
@@ -134,7 +135,7 @@ def _build(model: Any, x: Any) -> None:
         ) from error
 
 
-def _covered(model: Any, weights: list[Weight]) -> tuple[list[Weight], list[Weight]]:
+def covered_by(model: Any, weights: list[Weight]) -> tuple[list[Weight], list[Weight]]:
     """The kernels that are scaled, and those beside them that are drawn anew alone."""
     cells = {id(first_cell(node.layer)) for node in graph.layers(model)}
     main, others = [], []
@@ -173,14 +174,12 @@ def _words(drawn: bool, factors: list[float]) -> str:
 
 
 def _report(
-    model: Any, weights: list[Weight], changes: list[Change], sweep: Sweep, covered: set[int]
+    model: Any, weights: list[Weight], changes: list[Change], sweep: Sweep, known: set[int]
 ) -> Changes:
     skipped = {}
     for key, weight in _by_id(weights):
         if key in sweep.failed:
             skipped[weight.path] = sweep.failed[key]
-        elif (
-            weight.is_kernel and key not in covered and weight.path not in {c.path for c in changes}
-        ):
-            skipped[weight.path] = _UNCOVERED
+        elif weight.is_kernel and key not in known:
+            skipped[weight.path] = UNCOVERED
     return Changes(model=model.name, action="calibrate", changes=tuple(changes), skipped=skipped)

@@ -6,6 +6,7 @@ linearly. Touches no value.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ class Following:
 
     def __init__(self, model: Any) -> None:
         self._found: dict[int, dict[str, Nonlinearity | None]] = {}
+        self._sums: list[tuple[Makers, int, bool]] = []
         self.traced = True
         self._end(self._through_model(model))
 
@@ -75,8 +77,11 @@ class Following:
 
     def _run(self, operations: graph.Operations, inputs: Sequence[Makers]) -> list[Makers]:
         known = {id(t): makers for t, makers in zip(operations.inputs, inputs, strict=False)}
+        used = Counter(id(t) for node in operations.nodes for t in node.input_tensors)
         for node in operations.nodes:
             received = [known.get(id(tensor), _NOBODY) for tensor in node.input_tensors]
+            if type(node.operation).__name__ == "Add":
+                self._note_sum([used[id(t)] for t in node.input_tensors], received)
             given = self._through(node, received)
             given = given * len(node.outputs) if len(given) == 1 else given
             known.update((id(t), makers) for t, makers in zip(node.outputs, given, strict=False))
@@ -87,6 +92,9 @@ class Following:
         inner = graph.operations(operation)
         if inner is not None:
             return self._run(inner, received)
+        if isinstance(operation, L.MultiHeadAttention | L.GroupQueryAttention):
+            self._note(merged, None)
+            return [frozenset([id(operation._output_dense)])]
         if _is_activation(operation):
             self._note(merged, _read(operation))
             return [_NOBODY]
@@ -119,6 +127,29 @@ class Following:
         for layer in makers:
             name = activation.name if activation else ""
             self._found.setdefault(layer, {})[name.lower()] = activation
+
+    def _note_sum(self, uses: list[int], received: list[Makers]) -> None:
+        """A term that goes elsewhere too is what the others are added to."""
+        ends = [m for m, count in zip(received, uses, strict=True) if m and count == 1]
+        if len(received) > 1 and ends:
+            self._sums.append((_NOBODY.union(*ends), len(ends), len(ends) < len(received)))
+
+    def shares(self) -> dict[int, float]:
+        """The share of a sum's second moment that is due to each layer that ends in one.
+
+        Terms that are all linear outputs of layers have equal shares, so that their sum has unit
+        second moment. Branches that are added to a signal which goes on, `L` of them in the model,
+        have `1 / L`: all together they double it, however many there are.
+
+        Returns:
+            `id(layer)` to its share.
+        """
+        trunks = sum(is_trunk for _, _, is_trunk in self._sums)
+        return {
+            layer: 1 / (trunks if is_trunk else count)
+            for makers, count, is_trunk in self._sums
+            for layer in makers
+        }
 
     def _end(self, outputs: Sequence[Makers]) -> None:
         self._note(_NOBODY.union(*outputs), None)

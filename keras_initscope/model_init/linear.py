@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_initscope.prediction.weights import as_array
+
 L = keras.layers
 _KERNELS: tuple[tuple[tuple[type, ...], str], ...] = (
     ((L.SeparableConv1D, L.SeparableConv2D), "pointwise_kernel"),
@@ -39,7 +41,7 @@ def scaling_kernel(layer: Any) -> Any:
 def bias_of(layer: Any, outputs: Any) -> Any:
     """What a layer adds to each of its outputs, in a shape that broadcasts; `None` for nothing."""
     bias = getattr(layer, "bias", None)
-    if bias is None:
+    if bias is None or not as_array(bias).any():
         return None
     bias = ops.cast(bias, "float32")
     if getattr(layer, "data_format", None) == "channels_first" and len(bias.shape) == 1:
@@ -65,9 +67,11 @@ def received_by_gates(cell: Any, sequence: Any) -> list[Any]:
         summed = ops.conv(x, kernel, strides=cell.strides, dilation_rate=rate, **options)
     else:
         summed = ops.matmul(x, kernel)
-    gates = kernel.shape[-1] // (cell.filters if isinstance(cell, _CONV_CELL) else cell.units)
-    return list(ops.split(summed, gates, axis=1 if _is_first(cell) else -1))
+    is_first = getattr(cell, "data_format", None) == "channels_first"
+    return list(ops.split(summed, gates_of(cell), axis=1 if is_first else -1))
 
 
-def _is_first(cell: Any) -> bool:
-    return getattr(cell, "data_format", None) == "channels_first"
+def gates_of(cell: Any) -> int:
+    """How many gates a cell has."""
+    units = cell.filters if isinstance(cell, _CONV_CELL) else cell.units
+    return int(cell.kernel.shape[-1] // units)

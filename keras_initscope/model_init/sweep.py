@@ -29,22 +29,20 @@ class Sweep:
     """Scales kernels while a model runs; run it inside a `keras.StatelessScope`.
 
     Args:
-        kernels: `id(variable)` of each kernel that may be scaled.
-        target: The variance wanted.
-        behind: Whether it is wanted behind the activation.
+        targets: `id(variable)` of each kernel that may be scaled to the variance wanted.
+        behind: Whether that is wanted behind the activation.
 
     Attributes:
         factors: `id(variable)` to the factors that its parts were multiplied by.
         failed: `id(variable)` to the reason why it was not.
     """
 
-    def __init__(self, kernels: set[int], target: float, behind: bool) -> None:
-        self._open = set(kernels)
-        self._target = target
+    def __init__(self, targets: Mapping[int, float], behind: bool = False) -> None:
+        self._open = dict(targets)
         self._behind = behind
         self._calls: list[Any] = []
         self.factors: dict[int, list[float]] = {}
-        self.failed: dict[int, str] = dict.fromkeys(kernels, _NOT_CALLED)
+        self.failed: dict[int, str] = dict.fromkeys(targets, _NOT_CALLED)
         self.loss: Any = None
 
     def run(self, model: Any, layers: Sequence[Any], x: Any) -> None:
@@ -95,7 +93,7 @@ class Sweep:
         linear = total if bias is None else total - bias
         try:
             behind = function if self._behind else None
-            factor = factor_for(linear, bias, self._target, behind)
+            factor = factor_for(linear, bias, self._open[id(kernel)], behind)
         except UnreachableError as error:
             self._close(kernel, str(error))
             return outputs
@@ -111,7 +109,7 @@ class Sweep:
             return
         try:
             parts = received_by_gates(cell, sequence)
-            factors = [factor_for(part, None, self._target) for part in parts]
+            factors = [factor_for(part, None, self._open[id(kernel)]) for part in parts]
         except UnreachableError as error:
             self._close(kernel, str(error))
             return
@@ -121,7 +119,7 @@ class Sweep:
 
     def _close(self, kernel: Any, reason: str, factors: Sequence[float] = ()) -> None:
         """A kernel is looked at once, at the first call of its layer."""
-        self._open.discard(id(kernel))
+        del self._open[id(kernel)]
         del self.failed[id(kernel)]
         if reason:
             self.failed[id(kernel)] = reason
