@@ -433,15 +433,17 @@ class Changes:
 
     def markdown(self) -> str:
         """The changes as Markdown, paths in full."""
-        cells = [_change_cells(change, f"`{change.path}`") for change in self.changes]
-        table = markdown_table(_CHANGE_COLUMNS, cells, _CHANGE_LEFT)
+        shown = self._columns()
+        cells = [_change_cells(change, f"`{change.path}`")[:shown] for change in self.changes]
+        table = markdown_table(_CHANGE_COLUMNS[:shown], cells, _CHANGE_LEFT[:shown])
         parts = [f"**{self._headline()}**", table, bulleted(self._remarks())]
         return "\n\n".join(filter(None, parts)) + "\n"
 
     def __str__(self) -> str:
-        cells = [_change_cells(change, change.path) for change in self.changes]
-        cells = fitted(_CHANGE_COLUMNS, cells, (0, 2), _CHANGE_WIDTH)
-        table = aligned(_CHANGE_COLUMNS, cells, _CHANGE_LEFT)
+        shown = self._columns()
+        cells = [_change_cells(change, change.path)[:shown] for change in self.changes]
+        cells = fitted(_CHANGE_COLUMNS[:shown], cells, (0, 2), _CHANGE_WIDTH)
+        table = aligned(_CHANGE_COLUMNS[:shown], cells, _CHANGE_LEFT[:shown])
         parts = [self._headline(), table, bulleted(self._remarks(), _WIDTH)]
         return "\n\n".join(filter(None, parts))
 
@@ -450,6 +452,11 @@ class Changes:
 
     def _headline(self) -> str:
         return f"{self.action} of {self.model}: {len(self.changes)} changes"
+
+    def _columns(self) -> int:
+        """Activations have no variances."""
+        has_weights = not self.changes or any(c.after is not None for c in self.changes)
+        return len(_CHANGE_COLUMNS) if has_weights else len(_CHANGE_COLUMNS) - 2
 
     def _remarks(self) -> list[str]:
         reasons: dict[str, list[str]] = {}
