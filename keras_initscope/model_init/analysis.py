@@ -6,7 +6,7 @@ ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
@@ -90,34 +90,28 @@ def autoinit(model: Any, input: Any = None, exclude: Any = None) -> Changes:
     """
     weights = selected(model, exclude)
     covered, _ = covered_by(model, weights)
-    shares = Following(model).shares()
-    targets = {id(w.variable): shares.get(id(w.layer), 1.0) for w in covered}
     before = {id(w.variable): w.variance for w in covered}
-    walk = _Scaling(open=dict(targets))
+    shares = Following(model).shares()
+    walk = _Scaling(open={id(w.variable): shares.get(id(w.layer), 1.0) for w in covered})
     with walking(walk):
         args, kwargs = arguments(model, input)
         apply(model, *args, **kwargs)
-    factors, failed = dict(walk.factors), dict(walk.failed)
-    measured = {key: targets[key] for key in walk.open}
-    notes = _reasons(walk, covered, measured)
+    measured = set(walk.open)
     if measured:
-        sweep, values = _measured(model, input, measured)
-        factors |= sweep.factors
-        failed |= sweep.failed
-        for weight in covered:
-            if id(weight.variable) in sweep.factors:
-                weight.variable.assign(values[id(weight.variable)])
-    changes = tuple(
-        w.changed(
-            _words(factors[id(w.variable)], id(w.variable) in measured), before[id(w.variable)]
-        )
-        for w in covered
-        if id(w.variable) in factors
-    )
-    skipped = {w.path: failed[id(w.variable)] for w in covered if id(w.variable) in failed}
-    skipped |= {w.path: UNCOVERED for w in _uncovered(weights, covered)}
+        _measure(model, input, walk, covered)
+    factors = [(w, walk.factors[id(w.variable)]) for w in covered if id(w.variable) in walk.factors]
+    skipped = {
+        w.path: walk.failed[id(w.variable)] for w in covered if id(w.variable) in walk.failed
+    }
     return Changes(
-        model=model.name, action="autoinit", changes=changes, skipped=skipped, notes=notes
+        model=model.name,
+        action="autoinit",
+        changes=tuple(
+            w.changed(_words(found, id(w.variable) in measured), before[id(w.variable)])
+            for w, found in factors
+        ),
+        skipped=skipped | {w.path: UNCOVERED for w in _uncovered(weights, covered)},
+        notes=_notes(walk, [w.path for w in covered if id(w.variable) in measured]),
     )
 
 
@@ -179,32 +173,33 @@ class _Scaling(Walk):
             self.factors[id(kernel)] = factors
 
 
-def _measured(model: Any, given: Any, targets: Mapping[int, float]) -> tuple[Sweep, dict[int, Any]]:
-    """What theory did not reach, scaled in one sweep over a batch drawn at random."""
-    sweep = Sweep(targets)
+def _measure(model: Any, given: Any, walk: _Scaling, covered: list[Weight]) -> None:
+    """Scale what theory did not reach, in one sweep over a batch drawn at random."""
+    sweep = Sweep(walk.open)
     with keras.StatelessScope() as scope:
         try:
-            batch = sampled(model, given)
-            sweep.run(model, [node.layer for node in graph.layers(model)], batch)
+            layers = [node.layer for node in graph.layers(model)]
+            sweep.run(model, layers, sampled(model, given))
         except Exception as error:  # the model is the user's and may raise anything
-            reason = (
-                f"theory does not know what reaches it, and on inputs drawn at random {error!r}"
-            )
-            sweep.failed |= {key: shortened(reason, 400) for key in targets}
-            sweep.factors.clear()
-        values = {id(v): scope.get_current_value(v) for v in model.trainable_variables}
-    return sweep, values
+            reason = shortened(f"theory does not know what reaches it, and {error!r}", 400)
+            walk.failed |= dict.fromkeys(walk.open, reason)
+            return
+        values = [(w.variable, scope.get_current_value(w.variable)) for w in covered]
+    for variable, value in values:
+        if id(variable) in sweep.factors:
+            variable.assign(value)
+    walk.factors |= sweep.factors
+    walk.failed |= sweep.failed
 
 
-def _reasons(walk: Walk, covered: list[Weight], measured: Mapping[int, float]) -> tuple[str, ...]:
+def _notes(walk: Walk, measured: list[str]) -> tuple[str, ...]:
     if not measured:
         return ()
     unknown = [x for calls in walk.outputs.values() for x in calls if isinstance(x, Unknown)]
     reasons = list(dict.fromkeys(x.reason for x in unknown)) or ["they were not reached"]
-    paths = [w.path for w in covered if id(w.variable) in measured]
     return (
-        f"Measured on inputs drawn at random, since theory does not know what reaches them: "
-        f"{', '.join(paths)}. Reason: {'; '.join(reasons)}.",
+        "Measured on inputs drawn at random, since theory does not know what reaches them: "
+        f"{', '.join(measured)}. Reason: {'; '.join(reasons)}.",
     )
 
 
