@@ -10,7 +10,7 @@ from keras_initscope.model_init.following import Following
 
 
 def _mlp(activation):
-    hidden = [L.Dense(512, activation, kernel_initializer="glorot_uniform") for _ in range(5)]
+    hidden = [L.Dense(256, activation, kernel_initializer="glorot_uniform") for _ in range(4)]
     return keras.Sequential([keras.Input((256,)), *hidden, L.Dense(64)])
 
 
@@ -27,7 +27,7 @@ def _cnn():
         L.Dense(64, "tanh"),
         L.Dense(64),
     ]
-    return keras.Sequential([keras.Input((24, 24, 8)), *layers])
+    return keras.Sequential([keras.Input((14, 14, 8)), *layers])
 
 
 def _attention():
@@ -37,7 +37,7 @@ def _attention():
     return keras.Model(inputs, L.Dense(128)(x))
 
 
-def _residual(blocks=50, width=256):
+def _residual(blocks=50, width=128):
     x = inputs = keras.Input((width,))
     for _ in range(blocks):
         y = L.Dense(width, "relu")(L.Activation("relu")(x))
@@ -63,7 +63,7 @@ def _measured(model, draws, examples=64):
     scales = [float(np.std(v.value)) for v in kernels]
     for _ in range(draws):
         for kernel, scale in zip(kernels, scales, strict=True):  # other directions, the same scales
-            kernel.assign(scale * rng.normal(size=kernel.shape))
+            kernel.assign(scale * rng.standard_normal(kernel.shape, "float32"))
         x = rng.normal(size=(examples, *model.input_shape[1:])).astype("float32")
         found.append([np.mean(np.asarray(y) ** 2) for y in whole(x)])
     mean = np.mean(found, axis=0)
