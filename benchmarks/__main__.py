@@ -1,6 +1,6 @@
-"""Print what the monitor and its histograms cost, and how good predictions are, as a table.
+"""Print what the monitor and `calibrate` cost, and how good predictions are, as a table.
 
-`python -m benchmarks [--only fit histogram writing prediction applications] [--quick]`
+`python -m benchmarks [--only fit histogram writing calibration ...] [--quick]`
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import time
 import keras
 import tensorflow as tf
 
-from benchmarks import applications, fit, histogram, prediction, writing
+from benchmarks import applications, calibration, fit, histogram, prediction, writing
 from benchmarks.measuring import table
 
 BENCHMARKS = {
     "writing": writing.run,
     "histogram": histogram.run,
     "fit": fit.run,
+    "calibration": calibration.run,
     "prediction": prediction.run,
     "applications": applications.run,
 }

@@ -363,3 +363,116 @@ def _cells(row: LayerRow, path: str) -> list[str]:
 def _predicted_text(predicted: float | None, measured: float | None) -> str:
     is_missed = predicted is None and measured is not None
     return "unknown" if is_missed else number_text(predicted)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What was done to one weight, or to the activation of one layer.
+
+    Args:
+        path: Path of the weight, or of the layer.
+        kind: Name of the layer's class.
+        what: The initializer, the factor or the activation, in words.
+        before: Variance of the weight before, `None` for what is no weight.
+        after: Variance afterwards, likewise.
+    """
+
+    path: str
+    kind: str
+    what: str
+    before: float | None = None
+    after: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What an initialization did to a model.
+
+    `print(changes)` shows a table, a notebook shows it as Markdown.
+
+    Args:
+        model: Name of the model.
+        action: What was called.
+        changes: One entry a weight, in forward order.
+        skipped: Path of each weight that was left as it is, though nobody excluded it, and why.
+        notes: What else a reader must know, a sentence each.
+    """
+
+    model: str
+    action: str
+    changes: tuple[Change, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def find(self, path: str) -> Change:
+        """What was done to one weight.
+
+        Args:
+            path: Its path.
+
+        Returns:
+            The entry.
+
+        Raises:
+            KeyError: If it was not changed; names what was.
+
+        Example:
+
+        ```python
+        from keras_initscope.records import Change, Changes
+
+        change = Change(path="dense/kernel", kind="Dense", what="doubled", before=1.0, after=4.0)
+        changes = Changes(model="net", action="calibrate", changes=(change,))
+        assert changes.find("dense/kernel").after == 4.0
+        ```
+        """
+        known = {change.path: change for change in self.changes}
+        if path not in known:
+            raise KeyError(f"{path!r} was not changed by {self.action}. Changed: {list(known)}.")
+        return known[path]
+
+    def markdown(self) -> str:
+        """The changes as Markdown, paths in full."""
+        shown = self._columns()
+        cells = [_change_cells(change, f"`{change.path}`")[:shown] for change in self.changes]
+        table = markdown_table(_CHANGE_COLUMNS[:shown], cells, _CHANGE_LEFT[:shown])
+        parts = [f"**{self._headline()}**", table, bulleted(self._remarks())]
+        return "\n\n".join(filter(None, parts)) + "\n"
+
+    def __str__(self) -> str:
+        shown = self._columns()
+        cells = [_change_cells(change, change.path)[:shown] for change in self.changes]
+        cells = fitted(_CHANGE_COLUMNS[:shown], cells, (0, 2), _CHANGE_WIDTH)
+        table = aligned(_CHANGE_COLUMNS[:shown], cells, _CHANGE_LEFT[:shown])
+        parts = [self._headline(), table, bulleted(self._remarks(), _WIDTH)]
+        return "\n\n".join(filter(None, parts))
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _headline(self) -> str:
+        return f"{self.action} of {self.model}: {len(self.changes)} changes"
+
+    def _columns(self) -> int:
+        """Activations have no variances."""
+        has_weights = not self.changes or any(c.after is not None for c in self.changes)
+        return len(_CHANGE_COLUMNS) if has_weights else len(_CHANGE_COLUMNS) - 2
+
+    def _remarks(self) -> list[str]:
+        reasons: dict[str, list[str]] = {}
+        for path, reason in self.skipped.items():
+            reasons.setdefault(reason, []).append(path)
+        left = [
+            f"Left as it was: {', '.join(p)}. Reason: {reason}" for reason, p in reasons.items()
+        ]
+        return [*self.notes, *left]
+
+
+_CHANGE_COLUMNS = ("what", "kind", "change", "variance before", "after")
+_CHANGE_WIDTH = 120  # paths are what tells weights apart
+_CHANGE_LEFT = (True, True, True, False, False)
+
+
+def _change_cells(change: Change, path: str) -> list[str]:
+    variances = [number_text(value) for value in (change.before, change.after)]
+    return [path, change.kind, change.what, *variances]

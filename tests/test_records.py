@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from keras_initscope.records import (
+    Change,
+    Changes,
     Histogram,
     LayerInfo,
     LayerRow,
@@ -133,3 +135,26 @@ def test_markdown_has_layer_paths_in_full():
 def test_layers_that_are_unknown_for_one_reason_are_named_together():
     rows = [_row("a", unknown="r"), _row("b"), _row("c", unknown="s"), _row("d", unknown="r")]
     assert _report(*rows).unknown == {"r": ["a", "d"], "s": ["c"]}
+
+
+def _changes(**fields):
+    kernel = Change(path="a/kernel", kind="Dense", what="times 2", before=1.0, after=4.0)
+    return Changes(model="net", action="calibrate", changes=(kernel,), **fields)
+
+
+def test_changes_are_found_by_path_and_shown_with_what_was_left():
+    changes = _changes(skipped={"b": "odd", "c": "odd"}, notes=("Beware.",))
+    assert changes.find("a/kernel").after == 4.0
+    for text in (str(changes), changes.markdown()):
+        assert all(part in text for part in ("calibrate of net: 1 changes", "times 2", "Beware."))
+        assert "Left as it was: b, c. Reason: odd" in text
+    with pytest.raises(KeyError, match=r"not changed by calibrate. Changed: \['a/kernel'\]"):
+        changes.find("a/bias")
+
+
+def test_changes_without_weights_have_no_variances():
+    change = Change(path="a", kind="Dense", what="tanh: input scale 0.1")
+    shown = str(Changes(model="net", action="tailor", changes=(change,)))
+    assert "variance" not in shown
+    assert "variance" in str(_changes())
+    assert str(Changes(model="net", action="tailor", changes=()))

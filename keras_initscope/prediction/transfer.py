@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import singledispatch
+from functools import partial, singledispatch
 from typing import Any
 
 import keras
@@ -45,6 +45,15 @@ class Walk:
     variables: tuple[Any, ...] = ()
     multiplied: dict[int, bool] = field(default_factory=dict)
 
+    def prepare(self, layer: Any, tensors: list[State | Unknown], look: Callable[[], Any]) -> None:
+        """Called before each layer is applied, for those who change weights as they go.
+
+        Args:
+            layer: The layer.
+            tensors: What it is about to receive.
+            look: Gives what the layer would give as it is.
+        """
+
     def note(self, layer: Any, output: Any) -> None:
         """Keep what a layer gave, unless an inner layer gave it already."""
         for found in keras.tree.flatten(output)[:1]:
@@ -77,8 +86,8 @@ def owner() -> Any:
 
 
 @contextmanager
-def walking(walk: Walk) -> Iterator[None]:
-    """Note in `walk` what every layer gives that `apply` is called with."""
+def walking(walk: Walk | None) -> Iterator[None]:
+    """Note in `walk` what every layer gives that `apply` is called with; `None` notes nothing."""
     token = _walk.set(walk)
     try:
         yield
@@ -150,6 +159,7 @@ def apply(operation: Any, *args: Any, **kwargs: Any) -> Any:
     Returns:
         What it returns; an `Unknown` that names the operation where there is no prediction.
     """
+    walk = _walk.get()
     tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, State | Unknown)]
     unknown = next((x for x in tensors if isinstance(x, Unknown)), None)
     if unknown is not None and isinstance(operation, tuple(_resetting)):
@@ -159,11 +169,17 @@ def apply(operation: Any, *args: Any, **kwargs: Any) -> Any:
         known = tuple(x for x in tensors if isinstance(x, State))
         output: Any = Unknown(unknown.reason, _shape(operation, tensors), known + unknown.parents)
     else:
+        if walk is not None and isinstance(operation, keras.Layer):
+            walk.prepare(operation, tensors, partial(_looked, operation, args, kwargs, tensors))
         output = _applied(operation, args, kwargs, tensors)
-    walk = _walk.get()
     if walk is not None and isinstance(operation, keras.Layer):
         walk.note(operation, output)
     return output
+
+
+def _looked(operation: Any, args: Any, kwargs: Any, tensors: list[Any]) -> Any:
+    with walking(None):
+        return _applied(operation, args, kwargs, tensors)
 
 
 def _applied(operation: Any, args: Any, kwargs: Any, tensors: list[Any]) -> Any:

@@ -1,0 +1,77 @@
+"""Layers whose preactivation is linear in one kernel, and cells that have one kernel a gate.
+
+Owns which weight scales what a layer gives, and how its bias lies beside it. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_initscope.prediction.weights import as_array
+
+L = keras.layers
+_KERNELS: tuple[tuple[tuple[type, ...], str], ...] = (
+    ((L.SeparableConv1D, L.SeparableConv2D), "pointwise_kernel"),
+    ((L.Embedding,), "embeddings"),
+    (
+        (
+            L.Dense, L.EinsumDense, L.Conv1D, L.Conv2D, L.Conv3D, L.Conv1DTranspose,
+            L.Conv2DTranspose, L.Conv3DTranspose, L.DepthwiseConv1D, L.DepthwiseConv2D,
+        ),
+        "kernel",
+    ),
+)  # fmt: skip
+_CELLS = (L.SimpleRNNCell, L.GRUCell, L.LSTMCell)
+# Keras does not export the cell of its convolutional LSTMs.
+_CONV_CELL = inspect.getmodule(L.ConvLSTM2D.__base__).ConvLSTMCell  # type: ignore[union-attr]
+
+
+def scaling_kernel(layer: Any) -> Any:
+    """The variable that scales what a layer gives before its bias, `None` where there is none."""
+    for kinds, name in _KERNELS:
+        if isinstance(layer, kinds):
+            return getattr(layer, f"_{name}" if hasattr(layer, f"_{name}") else name)
+    return None
+
+
+def bias_of(layer: Any, outputs: Any) -> Any:
+    """What a layer adds to each of its outputs, in a shape that broadcasts; `None` for nothing."""
+    bias = getattr(layer, "bias", None)
+    if bias is None or not as_array(bias).any():
+        return None
+    bias = ops.cast(bias, "float32")
+    if getattr(layer, "data_format", None) == "channels_first" and len(bias.shape) == 1:
+        return ops.reshape(bias, (-1,) + (1,) * (len(outputs.shape) - 2))
+    return bias
+
+
+def first_cell(layer: Any) -> Any:
+    """The cell that a recurrent layer hands its inputs to, `None` for any other layer or cell."""
+    cell = getattr(layer, "cell", None) if isinstance(layer, L.RNN) else None
+    cell = cell.cells[0] if isinstance(cell, L.StackedRNNCells) else cell
+    return cell if isinstance(cell, (*_CELLS, _CONV_CELL)) else None
+
+
+def received_by_gates(cell: Any, sequence: Any) -> list[Any]:
+    """What a sequence adds to the preactivation of each gate of a cell, all steps at once."""
+    kernel = ops.cast(cell.kernel, "float32")
+    x = ops.cast(sequence, "float32")
+    if isinstance(cell, _CONV_CELL):
+        x = ops.reshape(x, (-1, *x.shape[2:]))
+        options = {"padding": cell.padding, "data_format": cell.data_format}
+        rate = cell.dilation_rate
+        summed = ops.conv(x, kernel, strides=cell.strides, dilation_rate=rate, **options)
+    else:
+        summed = ops.matmul(x, kernel)
+    is_first = getattr(cell, "data_format", None) == "channels_first"
+    return list(ops.split(summed, gates_of(cell), axis=1 if is_first else -1))
+
+
+def gates_of(cell: Any) -> int:
+    """How many gates a cell has."""
+    units = cell.filters if isinstance(cell, _CONV_CELL) else cell.units
+    return int(cell.kernel.shape[-1] // units)

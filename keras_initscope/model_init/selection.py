@@ -1,0 +1,174 @@
+"""Which weights of a model an initialization may change, and under what names.
+
+Owns the reading of `where` and `exclude`, the names by which seeds are found, and the check that a
+model has weights at all. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_initscope import graph
+from keras_initscope.fans import Fans, fans_of
+from keras_initscope.prediction.weights import as_array
+from keras_initscope.records import Change, Quantity
+
+_EXPECTED = (
+    "Expected a regular expression on the path of a weight, a layer, a layer class or a function "
+    "of a layer"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weight:
+    """A weight that may be changed.
+
+    Args:
+        path: Path of its layer from the model down, and its name.
+        key: The same without the numbers that Keras gives to names of its own, so that a model
+            that is built again has the same keys.
+        layer: The layer that holds it.
+        holders: The layers around that layer, from the outside in.
+        variable: The Keras variable.
+        quantity: Kernel or bias.
+        fans: Its fans, or `None`.
+        reason: Why it has none.
+    """
+
+    path: str
+    key: str
+    layer: Any
+    holders: tuple[Any, ...]
+    variable: Any
+    quantity: Quantity
+    fans: Fans | None
+    reason: str
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether it weights inputs, as far as it can be seen."""
+        matrix = self.quantity is Quantity.KERNEL and len(self.variable.shape) >= 2
+        return self.fans is not None or matrix
+
+    @property
+    def variance(self) -> float:
+        """Variance of its values."""
+        return float(as_array(self.variable).var())
+
+    def changed(self, what: str, before: float) -> Change:
+        """The record of what was done to it."""
+        return Change(
+            path=self.path,
+            kind=type(self.layer).__name__,
+            what=what,
+            before=before,
+            after=self.variance,
+        )
+
+
+def selected(model: Any, exclude: Any = None) -> list[Weight]:
+    """The trainable weights of a model that nobody excluded, each once, in forward order.
+
+    Raises:
+        ValueError: If `model` is no Keras model, is not built, or `exclude` cannot be read.
+    """
+    checked(model)
+    nodes, fans = graph.layers(model), {id(found.variable): found for found in fans_of(model)}
+    paths = {node.path: node.layer for node in nodes}
+    keys, trained = _keys(nodes), {id(variable) for variable in model.trainable_variables}
+    excluded = [matcher(each, "exclude") for each in _as_list(exclude)]
+    found = []
+    for node in nodes:
+        for quantity, part, variable in node.weights():
+            if id(variable) not in trained:
+                continue
+            held, name = fans[id(variable)], part or quantity.value
+            weight = Weight(
+                path=f"{node.path}/{name}",
+                key=f"{keys[node.path]}/{name}",
+                layer=node.layer,
+                holders=tuple(paths[path] for path in _above(node.path) if path in paths),
+                variable=variable,
+                quantity=quantity,
+                fans=held.fans,
+                reason=held.reason,
+            )
+            if not any(matches(weight) for matches in excluded):
+                found.append(weight)
+    return found
+
+
+def _above(path: str) -> list[str]:
+    names = path.split("/")
+    return ["/".join(names[:count]) for count in range(1, len(names))]
+
+
+def checked(model: Any) -> None:
+    """Refuse what has no weights.
+
+    Raises:
+        ValueError: If `model` is no Keras model, or is not built.
+    """
+    if not isinstance(model, keras.Layer):
+        raise ValueError(f"Expected a Keras model. Received: {model!r}.")
+    if not model.built or not graph.has_weights(model):
+        unbuilt = [node.path for node in graph.layers(model) if not node.layer.built]
+        raise ValueError(
+            f"The model {model.name!r} has no weights yet, and its inputs are not known. Received "
+            f"layers that are not built: {unbuilt[:5]}. Call `model.build(input_shape)`, or the "
+            "model on a batch, first."
+        )
+
+
+def matcher(where: Any, argument: str) -> Callable[[Weight], bool]:
+    """Whether a weight is meant.
+
+    A regular expression is searched for in the weight's path. A layer or a layer class means what
+    it holds itself and what the layers inside of it hold. A function is asked of the innermost
+    layer.
+    """
+    if isinstance(where, str):
+        try:
+            pattern = re.compile(where)
+        except re.error as error:
+            raise ValueError(
+                f"{_EXPECTED}; this is none: {error}. Received: {argument}={where!r}."
+            ) from error
+        return lambda weight: pattern.search(weight.path) is not None
+    if isinstance(where, type) and issubclass(where, keras.Layer):
+        return lambda weight: any(isinstance(e, where) for e in (weight.layer, *weight.holders))
+    if isinstance(where, keras.Layer):
+        return lambda weight: any(each is where for each in (weight.layer, *weight.holders))
+    if callable(where) and not isinstance(where, type):
+        return lambda weight: bool(where(weight.layer))
+    raise ValueError(f"{_EXPECTED}. Received: {argument}={where!r}.")
+
+
+def _as_list(exclude: Any) -> Iterable[Any]:
+    if exclude is None:
+        return []
+    return exclude if isinstance(exclude, list | tuple | set) else [exclude]
+
+
+def _keys(nodes: Sequence[graph.LayerNode]) -> dict[str, str]:
+    """Path of each layer to its key: names that Keras made are numbered anew within a model."""
+    keys: dict[str, str] = {"": ""}
+    count: dict[str, int] = {}
+    for node in sorted(nodes, key=lambda node: node.path.count("/")):
+        holder, _, name = node.path.rpartition("/")
+        stem = f"{keys.get(holder, holder)}/{_stem(name, node.layer)}"
+        number = count[stem] = count.get(stem, -1) + 1
+        keys[node.path] = f"{stem}_{number}"
+    return keys
+
+
+def _stem(name: str, layer: Any) -> str:
+    """`dense` for a `Dense` that is called `dense_7`, a name of the user's as it is."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", type(layer).__name__)
+    stem = re.sub(r"_\d+$", "", name)
+    return stem if stem.endswith(snake.lower()) else name
