@@ -6,6 +6,7 @@ eq. 10).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -14,11 +15,18 @@ import numpy as np
 
 from keras_initscope.fans import einsum_labels
 from keras_initscope.prediction.activation import fused
-from keras_initscope.prediction.primitives import fresh, weighted_gradient, with_bias
+from keras_initscope.prediction.primitives import broad, fresh, weighted_gradient, with_bias
 from keras_initscope.prediction.state import Array, Gradient, State, source
 from keras_initscope.prediction.transfer import UnpredictableError, kernel_of, transfer
 from keras_initscope.prediction.tying import refuse_met
-from keras_initscope.prediction.weights import Weights, measured, sample_of, weights_of
+from keras_initscope.prediction.weights import (
+    Weights,
+    from_initializers,
+    measured,
+    sample_of,
+    values_of,
+    weights_of,
+)
 
 
 def connected(x: State, units: int, kernel: Weights, bias: Weights) -> State:
@@ -39,7 +47,26 @@ def connected(x: State, units: int, kernel: Weights, bias: Weights) -> State:
 @transfer.register(keras.layers.Dense)
 def _(layer: Any, x: State, **_: Any) -> Any:
     kernel = kernel_of(layer, "kernel")
-    return fused(layer, connected(x, layer.units, kernel, weights_of(layer, "bias")))
+    made = connected(x, layer.units, kernel, weights_of(layer, "bias"))
+    return fused(layer, _with_columns(made, layer, x.units))
+
+
+def _with_columns(made: State, layer: Any, fan_in: int) -> State:
+    """Actual kernels may have columns that differ beyond chance, and so do the units."""
+    if from_initializers():
+        return made
+    squares = np.mean(values_of(layer.kernel) ** 2, axis=0)
+    if not broad(squares, chance=3 * np.sqrt(2 / fan_in)):
+        return made
+    share = squares / squares.mean()
+    pull = made.pull
+    assert pull is not None
+
+    def by_unit(gradient: Gradient) -> tuple[Gradient | None, ...]:
+        units = 1.0 if gradient.units is None else gradient.units
+        return pull(gradient.times(float(np.mean(share * units))))
+
+    return replace(made, variances=share * (float(np.mean(made.q)) - made.m), pull=by_unit)
 
 
 @transfer.register(keras.layers.EinsumDense)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_initscope.prediction.affine import rescaled
+from keras_initscope.prediction.primitives import broad
 from keras_initscope.prediction.state import Array, Gradient, State, state
 from keras_initscope.prediction.transfer import UnpredictableError, apply, resets, transfer
 from keras_initscope.prediction.weights import (
@@ -95,8 +96,13 @@ def _(layer: Any, x: State, **_: Any) -> State:
     r = rest if x.r is x.p else x.r - x.p + rest
     centred = (x.q - x.p + rest, rest, r)
     made = standardized(x, centred, np.asarray(variance), _affine(layer), 1.0, 0.0)
-    if x.variances is not None:
-        made = replace(made, pull=_back_by_unit(layer, x.variances))
+    gamma = _ONE.square if layer.gamma is None else sample_of(layer, "gamma") ** 2
+    spread = np.broadcast_to(gamma, (x.units,))
+    if x.variances is not None or broad(spread):
+        before = np.asarray(variance - layer.epsilon if x.variances is None else x.variances)
+        made = replace(made, pull=_back_by_unit(spread, before + layer.epsilon))
+    if broad(spread):
+        made = replace(made, variances=spread)
     if np.isnan(made.p).any() or np.isnan(x.p).any():
         beta = _affine(layer)[1]
         lost = np.full_like(made.p, beta.square)
@@ -104,9 +110,9 @@ def _(layer: Any, x: State, **_: Any) -> State:
     return made
 
 
-def _back_by_unit(layer: Any, variances: Array) -> Callable[[Gradient], tuple[Gradient]]:
-    """Every unit is divided by its own deviation: `g gamma^2 / s_u^2`."""
-    scale = _affine(layer)[0].square / (variances + layer.epsilon)
+def _back_by_unit(gamma: Array, variances: Array) -> Callable[[Gradient], tuple[Gradient]]:
+    """Every unit is divided by its own deviation: `g gamma_u^2 / s_u^2`."""
+    scale = gamma / variances
 
     def pull(gradient: Gradient) -> tuple[Gradient]:
         passed = scale if gradient.units is None else scale * gradient.units

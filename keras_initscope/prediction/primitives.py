@@ -24,6 +24,10 @@ from keras_initscope.prediction.state import (
 from keras_initscope.theory.callables import from_callable
 from keras_initscope.theory.nonlinearity import Nonlinearity
 
+_BROAD = 0.3  # relative spread of variances beyond which units are taken group by group
+_GROUPS = 24
+_SMALL = 1e-4
+
 
 def fresh(x: State, shape: tuple[int, ...], maps: tuple[Array, Array, Array], **more: Any) -> State:
     """What zero-mean weights that nothing else has used make of `x`: Gaussian, of mean 0.
@@ -89,6 +93,8 @@ def activated(x: State, phi: Nonlinearity) -> State:
     """
     if phi.name == "linear":
         return replace(x, received=x)
+    if x.through is None and broad(x.variances):
+        return _group_by_group(x, phi)
     whole, base = (phi, x) if x.through is None else (composed(phi, x.through[0]), x.through[1])
     variance, mean = np.maximum(base.q - base.mu**2, 0.0), base.mu
 
@@ -110,6 +116,83 @@ def activated(x: State, phi: Nonlinearity) -> State:
         through=(whole, base),
         reason=x.reason,
         pull=lambda gradient: (_through_slope(gradient, x, phi, whole, base),),
+    )
+
+
+def broad(variances: Array | None, chance: float = 0.0) -> bool:
+    """Whether units differ so much that one Gaussian cannot stand in for all of them."""
+    if variances is None or not (mean := float(np.mean(variances))) > 0:
+        return False
+    return float(np.std(variances)) / mean > _BROAD + chance
+
+
+def _group_by_group(x: State, phi: Nonlinearity) -> State:
+    """`f(x)` where units have variances of their own: the mean over groups of like units."""
+    assert x.variances is not None
+    mean = float(np.mean(x.variances))
+    groups = _groups(x.variances / mean)
+    shares = [len(group) / x.units for group in groups]
+    made = [activated(_of_variance(x, float(np.mean(x.variances[g])) / mean), phi) for g in groups]
+    variances = np.empty(x.units)
+    for group, each in zip(groups, made, strict=True):
+        variances[group] = float(np.mean(each.q)) - each.m
+
+    def averaged(name: str) -> Array:
+        found = zip(shares, made, strict=True)
+        return np.asarray(sum(share * getattr(each, name) for share, each in found))
+
+    def pull(gradient: Gradient) -> tuple[Gradient]:
+        units = np.ones(x.units) if gradient.units is None else gradient.units
+        slopes = np.empty(x.units)
+        parts = []
+        for group, each in zip(groups, made, strict=True):
+            assert each.pull is not None
+            (back,) = each.pull(gradient)
+            assert back is not None
+            weight = float(units[group].sum()) / x.units
+            parts.append((weight * back.g, weight * back.r))
+            slopes[group] = float(np.mean(back.g)) * units[group]
+        g, r = (np.asarray(sum(part)) for part in zip(*parts, strict=True))
+        total = float(slopes.mean())
+        return (gradient.changed(g, r, units=slopes / total if total > 0 else None),)
+
+    moments = (averaged(name) for name in ("q", "p", "r", "mu"))
+    return state(
+        x.shape,
+        *moments,
+        m=float(averaged("m")),
+        sources=x.sources,
+        noise=x.noise,
+        parents=(x,),
+        received=x,
+        variances=variances,
+        reason=x.reason,
+        pull=pull,
+    )
+
+
+def _groups(shares: Array) -> list[Any]:
+    """Indices of units whose variances are alike to a factor; the smallest count for nothing."""
+    logs = np.log(np.maximum(shares, _SMALL))
+    steps = np.linspace(logs.min(), logs.max(), _GROUPS + 1)[1:-1]
+    where = np.digitize(logs, steps)
+    return [np.flatnonzero(where == each) for each in np.unique(where)]
+
+
+def _of_variance(x: State, factor: float) -> State:
+    """Units whose deviations are the others' times a factor."""
+    square = x.mu**2
+    q, p, r = (square + factor * (moment - square) for moment in (x.q, x.p, x.r))
+    middle = float(np.mean(square))
+    return state(
+        x.shape,
+        q,
+        p,
+        p if x.r is x.p else r,
+        x.mu,
+        m=middle + factor * (x.m - middle),
+        sources=x.sources,
+        reason=x.reason,
     )
 
 
