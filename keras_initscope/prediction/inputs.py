@@ -18,6 +18,7 @@ from keras_initscope.prediction.state import State, state
 Batch = NDArray[Any]
 
 _MOMENTS = {"q", "p", "r", "mu"}
+_ALIKE = 0.1  # share of the signal that neighbours may have in common by chance
 _EXPECTED = (
     "Expected None for independent inputs of mean 0 and variance 1, a batch (an array, or a list "
     "or mapping of arrays as the model takes it), or a mapping of numbers with `q` and optionally "
@@ -194,7 +195,9 @@ def of_batch(batch: Batch) -> State:
     whole = np.issubdtype(batch.dtype, np.integer)
     values = x if whole or x.size < 1 << 22 else None
     m = _of_pairs(x.mean(axis=tuple(range(1, x.ndim - 1))))
-    return state(x.shape[1:], np.mean(x**2), p, r, x.mean(), m=m, values=values, raw=True)
+    square = float(np.mean(x**2))
+    more = {"chained": abs(r - p) > _ALIKE * (square - p), "values": values, "raw": True}
+    return state(x.shape[1:], square, p, r, x.mean(), m=m, **more)
 
 
 def _of_pairs(x: NDArray[np.float64]) -> float:

@@ -177,7 +177,27 @@ def _squeezed(layer: Any, x: State) -> State:
 
 
 def _global_average(layer: Any, x: State, mask: Any = None, **_: Any) -> State:
+    if _is_chained(x):
+        raise UnpredictableError(
+            "it averages positions that depend on each other over any distance (the steps of a "
+            "recurrent layer, or a batch whose neighbours are alike), and theory follows neighbours"
+        )
     return _squeezed(layer, averaged(x, _whole(layer, x)))
+
+
+def _is_chained(x: State) -> bool:
+    """Whether likeness over any distance came in on the way, where there were positions."""
+    seen: set[object] = set()
+    stack = [x]
+    while stack:
+        held = stack.pop()
+        if held.key in seen or prod(held.positions) == 1:
+            continue
+        if held.chained:
+            return True
+        seen.add(held.key)
+        stack.extend(parent for parent in held.parents if isinstance(parent, State))
+    return False
 
 
 def _global_max(layer: Any, x: State, **_: Any) -> State:

@@ -164,6 +164,7 @@ def _run(cell: Cell, step: Any, x: State, sequences: bool) -> State:
         q,
         p,
         r,
+        chained=sequences,
         noise=x.noise + gates * np.log1p(5 / cell.units),
         parents=(x,),
         reason=x.reason,

@@ -122,6 +122,7 @@ class State:
         parts: Its linear decomposition into other states; see `parts_of`.
         values: The tensor itself, for an input that was given as an array.
         variances: `q - m` by unit, where units of different origin stand side by side.
+        chained: Whether positions far apart are alike as `r` of neighbours does not tell.
         raw: Whether no weights have met it since it was given.
         hides: Of a mask, whether it hides some steps; `None` for anything that is no mask.
         reason: Why something of it is not known.
@@ -143,6 +144,7 @@ class State:
     parts: Mapping[object, tuple[Array, State]] | None = None
     values: Any = None
     variances: Array | None = None
+    chained: bool = False
     raw: bool = False
     hides: bool | None = None
     reason: str = ""
