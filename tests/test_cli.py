@@ -208,6 +208,12 @@ def _file(name, text=b"text"):
     return name
 
 
+def _truncated(name):
+    with open(name, "r+b") as file:
+        file.truncate(1000)
+    return name
+
+
 def _arrays(**arrays):
     np.savez("data.npz", **arrays)
     return "data.npz"
@@ -218,7 +224,8 @@ def _arrays(**arrays):
     [
         (lambda: "none.keras", lambda: "digits", "There is no file 'none.keras'"),
         (lambda: _file("m.h5"), lambda: "digits", "Expected a .keras file"),
-        (lambda: _file("m.keras"), lambda: "digits", "cannot be loaded"),
+        (lambda: _file("m.keras"), lambda: "digits", "not a Keras archive"),
+        (lambda: _truncated(_saved()), lambda: "digits", "not a Keras archive"),
         (_saved, lambda: "digit", "Expected a .npz file"),
         (_saved, lambda: _file("x.npz"), "cannot be loaded"),
         (_saved, _pickled, "allow_pickle=False"),

@@ -4,6 +4,7 @@ Owns the look and the loading of what the command line looks at. Never changes t
 """
 
 from keras_initscope.inspection.batch import InspectionError
-from keras_initscope.inspection.look import has_loss, inspect
+from keras_initscope.inspection.look import inspect
+from keras_initscope.inspection.losses import has_loss
 
 __all__ = ["InspectionError", "has_loss", "inspect"]

@@ -21,6 +21,8 @@ MOST_EXAMPLES = 256
 MOST_NUMBERS = 1 << 22
 LEAST_EXAMPLES = 8
 
+_TEXT = ", of dtype string"
+
 
 class InspectionError(ValueError):
     """What was asked for cannot be looked at; the message says why and what can."""
@@ -71,8 +73,9 @@ def batch_of(x: Any, y: Any) -> Batch:
     Raises:
         InspectionError: If there is none.
     """
+    x = _from_lists(x)
     if _is_arrays(x):
-        return _chosen(x, y)
+        return _chosen(x, _from_lists(y))
     if y is not None:
         raise InspectionError(
             f"With x of type {type(x).__name__} the targets come from it, batch by batch. "
@@ -80,6 +83,27 @@ def batch_of(x: Any, y: Any) -> Batch:
         )
     parts = keras.utils.unpack_x_y_sample_weight(_first(x))
     return _checked(Batch(**dict(zip(("x", "y", "sample_weight"), map(_tensors, parts)))))  # noqa: B905
+
+
+def _from_lists(structure: Any) -> Any:
+    """The same with arrays in the place of nested lists of numbers or texts."""
+    if isinstance(structure, dict):
+        return {name: _from_lists(each) for name, each in structure.items()}
+    if not isinstance(structure, list | tuple) or not structure:
+        return structure
+    leaves = keras.tree.flatten(structure)
+    if leaves and all(isinstance(leaf, int | float | str | np.generic) for leaf in leaves):
+        try:
+            return np.array(structure)
+        except ValueError as error:
+            raise InspectionError(
+                f"A nested list must have rows of one length. Received: {structure!r:.200}"
+            ) from error
+    return (
+        type(structure)(map(_from_lists, structure))
+        if type(structure) in (list, tuple)
+        else (structure)
+    )
 
 
 def _is_arrays(x: Any) -> bool:
@@ -153,7 +177,14 @@ def _tensor(array: Any) -> Any:
     found = np.asarray(array)
     if found.dtype == np.float64:
         found = found.astype(keras.config.floatx())
-    return keras.ops.convert_to_tensor(found)
+    try:
+        return keras.ops.convert_to_tensor(found)
+    except (TypeError, ValueError) as error:
+        raise InspectionError(
+            f"Expected arrays of numbers or texts. Received: an array of dtype {found.dtype} and "
+            f"shape {found.shape} that holds something else. Convert it, as by "
+            '`array.astype("float32")`.'
+        ) from error
 
 
 def check_inputs(model: Any, batch: Batch) -> None:
@@ -169,15 +200,15 @@ def check_inputs(model: Any, batch: Batch) -> None:
     wanted = operations.inputs
     if len(given) == len(wanted) and all(map(_fits, given, wanted)):
         return
-    names = graph.input_names(model)[0]
+    names, texts = graph.input_names(model)[0], any(map(is_text, given))
     expected = ", ".join(
-        f"{name!r} of shape {_dimensions(each.shape)}"
+        f"{name!r} of shape {_dimensions(each.shape)}{_TEXT if is_text(each) else ''}"
         for name, each in zip(names, wanted, strict=True)
     )
     raise InspectionError(
         f"The model {model.name!r} does not take this `x`. Expected: {expected}. Received: "
-        f"{shape_text(batch.x)}. The first axis runs over examples; reshape the data, or give "
-        "batches of it."
+        f"{shape_text(batch.x)}{_TEXT if texts else ''}. The first axis runs over examples; "
+        "reshape the data, or give batches of it."
     )
 
 
@@ -188,15 +219,21 @@ def inputs_in_order(model: Any, x: Any) -> list[Any]:
 
 
 def _fits(given: Any, wanted: Any) -> bool:
-    """Whether shapes agree; Keras adds and drops a last axis of length 1."""
+    """Whether shapes and kinds agree; Keras adds and drops a last axis of length 1."""
     shape, model = tuple(given.shape), tuple(wanted.shape)
     if len(shape) == len(model) + 1 and shape[-1] == 1:
         shape = shape[:-1]
     elif len(shape) == len(model) - 1 and model[-1] == 1:
         shape = (*shape, 1)
-    return len(shape) == len(model) and all(
+    same = len(shape) == len(model) and all(
         m is None or s == m for s, m in zip(shape[1:], model[1:], strict=True)
     )
+    return same and is_text(given) == is_text(wanted)
+
+
+def is_text(tensor: Any) -> bool:
+    """Whether it holds strings."""
+    return keras.backend.standardize_dtype(tensor.dtype) == "string"
 
 
 def shape_text(structure: Any) -> str:

@@ -37,6 +37,12 @@ def load_model(path: str | Path, *, unsafe: bool = False, compiled: bool = True)
         InspectionError: If it cannot be loaded.
     """
     file = _checked(path, ".keras", "a model, as `model.save` writes it")
+    if not _is_archive(file):
+        raise InspectionError(
+            f"The model in {str(file)!r} cannot be loaded: it is not a Keras archive, or only a "
+            "part of one. Expected a zip file with `config.json` in it, as `model.save` writes "
+            "it. Save or copy it again."
+        )
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*loading for optimizer")  # a look has no use for it
@@ -171,6 +177,14 @@ def _checked(path: str | Path, suffix: str, meaning: str) -> Path:
     if not file.is_file():
         raise InspectionError(f"There is no file {str(path)!r}. Expected {meaning}.")
     return file
+
+
+def _is_archive(file: Path) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return "config.json" in archive.namelist()
+    except zipfile.BadZipFile:
+        return False
 
 
 def _is_image(shape: tuple[int | None, ...], pixels: int) -> bool:

@@ -1,12 +1,11 @@
 """`inspect`: one look at a model, measured and predicted.
 
-Owns which loss is differentiated, and what is said where something cannot be measured or predicted.
+Owns what is said where something cannot be measured or predicted.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +20,17 @@ from keras_initscope.inspection.batch import (
     batch_of,
     check_inputs,
     inputs_in_order,
+    is_text,
+)
+from keras_initscope.inspection.losses import (
+    COTANGENT,
+    losses_mismatch,
+    step_of,
+    targets_mismatch,
 )
 from keras_initscope.inspection.rows import rows
 from keras_initscope.inspection.undisturbed import undisturbed, weights_alone
-from keras_initscope.measurement import backends, steps
+from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter
 from keras_initscope.prediction.matching import matched
 from keras_initscope.prediction.signal import predict_signal
@@ -33,7 +39,6 @@ from keras_initscope.records import Quantity, Report, Snapshot, StepInfo
 _QUANTITIES = frozenset(Quantity) - {Quantity.KERNEL_UPDATE}
 _FORWARD = (Quantity.PREACTIVATION, Quantity.ACTIVATION)
 _BACKWARD = (Quantity.PREACTIVATION_GRADIENT, Quantity.ACTIVATION_GRADIENT)
-_COTANGENT = "gradients of a cotangent of variance 1 at the output"
 _SCALED = (
     "The gradients of theory are multiplied by one factor, so that they agree with those of the "
     "loss in the deepest layer where both are known."
@@ -103,16 +108,18 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
     batch = replace(batch, x=graph.as_taken(model, batch.x))
     _build(model, batch)
     with undisturbed(model):
-        step, words = _step(model, batch, y, loss)
+        step, words = step_of(model, batch, y, loss)
         notes: list[str] = []
         meter = Meter(model, graph.layers(model), _QUANTITIES, notes.append, step)
         meter.before(batch.data)
         if meter.fault is not None and backend.is_refusal(meter.fault):
-            raise InspectionError(_refused(model, batch, backend.message(meter.fault)))
+            raise InspectionError(_refused(model, batch, words, backend.message(meter.fault)))
+        if meter.fault is not None and (mismatch := losses_mismatch(model)):
+            raise InspectionError(mismatch) from meter.fault
         measured = meter.after(steps_taken(model), 0)
         info = meter.info(None)
         predicted = _predicted(model, batch)
-    rescale = words != _COTANGENT
+    rescale = words != COTANGENT
     predicted = matched(predicted, measured, rescale=rescale)
     notes.extend([_SCALED] if rescale else [])
     return Report(
@@ -146,85 +153,14 @@ def _build(model: Any, batch: Batch) -> None:
         ) from error
 
 
-def _step(model: Any, batch: Batch, y: Any, loss: Any) -> tuple[Callable[[Any], Any], str]:
-    """What is run, and what its gradients are in words."""
-    if has_loss(model):
-        return _compiled_step(model, batch, loss)
-    if loss is not None:
-        function = _loss_function(loss)
-        if batch.y is None:
-            raise InspectionError(
-                f"The loss {_name(loss)!r} needs targets. Received: y=None. Give `y`, or leave out "
-                "`loss` to look at the gradients of a unit-variance cotangent."
-            )
-        return steps.with_loss(model, function), f"loss {_name(loss)}"
-    if y is not None:
-        raise InspectionError(
-            f"The model {model.name!r} is not compiled with a loss, so `y` says nothing. Received: "
-            'a `y`, and loss=None. Give a `loss` such as "mse", compile the model, or leave out '
-            "`y` to look at the gradients of a unit-variance cotangent."
-        )
-    return steps.with_cotangent(model), _COTANGENT
-
-
-def has_loss(model: Any) -> bool:
-    """Whether a model is compiled with something that its training step differentiates."""
-    return bool(model.compiled) and (model._compile_loss is not None or _has_own_step(model))
-
-
-def _compiled_step(model: Any, batch: Batch, loss: Any) -> tuple[Callable[[Any], Any], str]:
-    if loss is not None:
-        raise InspectionError(
-            f"The model {model.name!r} is compiled with a loss of its own ({_name(model.loss)}). "
-            f"Received: loss={loss!r}. Leave `loss` out, or compile the model with it."
-        )
-    if batch.y is None and not _has_own_step(model):
-        raise InspectionError(
-            f"The model {model.name!r} is compiled with the loss {_name(model.loss)!r}, which "
-            f"needs targets. Received: {batch}, and no y. Give `y`, or batches `(x, y)`."
-        )
-    if _has_own_step(model) and model.loss is None:
-        return model.train_step, "loss of its own training step"
-    return model.train_step, f"loss {_name(model.loss)}"
-
-
-def _has_own_step(model: Any) -> bool:
-    return any(
-        getattr(type(model), name) is not getattr(keras.Model, name)
-        for name in ("train_step", "compute_loss")
-    )
-
-
-def _loss_function(loss: Any) -> Any:
-    try:
-        found = keras.losses.get(loss)
-    except (ValueError, TypeError) as error:
-        raise _unknown_loss(loss) from error
-    if not callable(found):
-        raise _unknown_loss(loss)
-    return found
-
-
-def _unknown_loss(loss: Any) -> InspectionError:
-    return InspectionError(
-        'Expected `loss` to be the name of a Keras loss such as "mse" or '
-        '"sparse_categorical_crossentropy", a function of targets and predictions, or a '
-        f"`keras.losses.Loss`. Received: loss={loss!r}"
-    )
-
-
-def _name(loss: Any) -> str:
-    if isinstance(loss, str):
-        return loss
-    if isinstance(loss, dict | list | tuple):
-        return ", ".join(dict.fromkeys(_name(each) for each in keras.tree.flatten(loss)))
-    return str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__))
-
-
-def _refused(model: Any, batch: Batch, reason: str) -> str:
+def _refused(model: Any, batch: Batch, words: str, reason: str) -> str:
     return (
-        f"The model {model.name!r} does not take this batch: {reason} Received: {batch}. Give "
-        "data of the shape, dtype and range that you would `fit` the model to."
+        losses_mismatch(model)
+        or targets_mismatch(model, batch, words)
+        or (
+            f"The model {model.name!r} does not take this batch: {reason} Received: {batch}. Give "
+            "data of the shape, dtype and range that you would `fit` the model to."
+        )
     )
 
 
@@ -249,6 +185,8 @@ def _predicted(model: Any, batch: Batch) -> Snapshot:
 def _unpredictable(batch: Batch) -> str:
     if batch.examples < 2:
         return "a single example has no moments; give a batch of several."
+    if any(map(is_text, keras.tree.flatten(batch.x))):
+        return "x holds texts, which have no moments."
     if _bad_inputs(batch):
         return "x holds values that are NaN or infinite."
     return ""

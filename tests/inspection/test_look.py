@@ -257,6 +257,21 @@ def test_data_comes_in_every_form(make, compiled_look):
     np.testing.assert_allclose(_columns(initscope.inspect(model, *make())), expected, rtol=1e-6)
 
 
+def test_nested_lists_are_arrays():
+    model, x = _mlp(), _normal(5)
+    as_lists = initscope.inspect(model, x.tolist(), TARGETS.tolist(), "mse")
+    assert _columns(as_lists) == _columns(initscope.inspect(model, x, TARGETS, "mse"))
+
+
+def test_texts_are_measured_where_a_model_reads_them():
+    texts = keras.Input((2,), dtype="string")
+    numbers = layers.StringLookup(vocabulary=["a", "b"], name="lookup")(texts)
+    model = keras.Model(texts, layers.Embedding(3, 4, name="embedding")(numbers))
+    report = initscope.inspect(model, np.array([["a", "b"], ["c", "a"]]))
+    assert report.rows[-1].measured_q > 0
+    assert "texts" in report.rows[-1].unknown
+
+
 def test_targets_of_a_dataset_are_not_used_where_there_is_no_loss():
     data = tf.data.Dataset.from_tensors((_normal(5), TARGETS))
     model = _mlp()

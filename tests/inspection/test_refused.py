@@ -33,6 +33,19 @@ def _sparse():
     return _model("sparse_categorical_crossentropy")
 
 
+def _pair():
+    x = keras.Input((5,))
+    model = keras.Model(x, {"one": layers.Dense(3)(x), "two": layers.Dense(3)(x)})
+    model.compile("sgd", ["mse"])
+    return model
+
+
+def _reader():
+    texts = keras.Input((2,), dtype="string", name="given")
+    numbers = layers.StringLookup(vocabulary=["a", "b"])(texts)
+    return keras.Model(texts, layers.Embedding(3, 4)(numbers))
+
+
 @pytest.mark.parametrize(
     ("model", "arguments", "words"),
     [
@@ -50,7 +63,28 @@ def _sparse():
         (_model, (X, Y, "msee"), "Received: loss='msee'"),
         (_model, (X, Y, 3), "Received: loss=3"),
         (_model, (X, None, "mse"), "needs targets. Received: y=None"),
-        (_model, (X, Y[:, :2], "mse"), r"does not take this batch: .*y of shape \(12, 2\)"),
+        (
+            _model,
+            (X, Y[:, :2], "mse"),
+            r"Expected: \[\(12, 3\)\]. Received: .*y of shape \(12, 2\)",
+        ),
+        (_model, (X, np.arange(12) % 3, "mse"), "shape of the outputs.*sparse_categorical_cross"),
+        (lambda: _model("mse"), (X, np.arange(12) % 3), "shape of the outputs of the model 'net'"),
+        (
+            lambda: _model({"a": "mse"}),
+            (X, Y),
+            r"do not go with its outputs.*Received: losses for \['a'\]",
+        ),
+        (
+            _pair,
+            (X, {"one": Y, "two": Y}),
+            r"do not go with.*some of \['one', 'two'\].*a list of 1",
+        ),
+        (_model, (np.full((12, 5), None),), "an array of dtype object"),
+        (_model, (np.full((12, 5), "a"),), r"Received: shape \(12, 5\), of dtype string"),
+        (_reader, (X[:, :2],), r"Expected: 'given' of shape \(any, 2\), of dtype string"),
+        (_model, ([[1.0, 2.0], [3.0]],), "rows of one length"),
+        (_model, ([[1.0, 2.0], [3.0, 4.0]],), r"Received: shape \(2, 2\)"),
         (lambda: _model("mse"), (X,), "compiled with the loss 'mse', which needs targets"),
         (lambda: _model("mse"), (X, Y, "mae"), "is compiled with a loss of its own"),
         (_sparse, (X, np.full(12, 7)), r"valid range of \[0, 3\)"),
