@@ -105,7 +105,7 @@ def losses_mismatch(model: Any) -> str:
         fits, given = set(losses) <= {*keys, *names}, f"losses for {list(losses)}"
     else:
         fits = len(losses) == len(names)
-        given = f"a {type(losses).__name__} of {len(losses)}"
+        given = f"a list of {len(losses)}"
     if fits:
         return ""
     return (

@@ -22,7 +22,8 @@ _ALIKE = 0.1  # share of the signal that neighbours may have in common by chance
 _EXPECTED = (
     "Expected None for independent inputs of mean 0 and variance 1, a batch (an array, or a list "
     "or mapping of arrays as the model takes it), or a mapping of numbers with `q` and optionally "
-    "`p`, `r` and `mu`, where mu^2 <= p <= q and |r| <= q."
+    "`p`, `r` and `mu`, where mu^2 <= p <= q and |r| <= q; or one of these for each input, in a "
+    "list or mapping as the model takes it."
 )
 
 
@@ -31,7 +32,8 @@ def arguments(model: Any, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
     Args:
         model: A built Keras model.
-        given: The argument `input` of `predict_signal`.
+        given: The argument `input` of `predict_signal`: nothing, moments or data for all inputs, or
+            one of these for each of them.
 
     Returns:
         Positional and named arguments.
@@ -43,13 +45,8 @@ def arguments(model: Any, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     operations = graph.operations(model)
     if operations is not None:
         shapes = [tuple(tensor.shape[1:]) for tensor in operations.inputs]
-        if _is_data(given):
-            states = [
-                of_batch(_fitted(batch, shape, model))
-                for batch, shape in zip(_flat(model, operations, given), shapes, strict=True)
-            ]
-        else:
-            states = [_assumed(shape, given, model) for shape in shapes]
+        parts = [given] * len(shapes) if _is_moments(given) else _flat(model, operations, given)
+        states = [_one(shape, each, model) for shape, each in zip(shapes, parts, strict=True)]
         return (states[0] if len(states) == 1 else states,), {}
     if _is_data(given):
         return (keras.tree.map_structure(lambda each: of_batch(_array(each)), given),), {}
@@ -61,23 +58,52 @@ def _built_with(model: Any, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]
     shapes = dict(getattr(model, "_build_shapes_dict", None) or {})
     if not shapes:
         raise ValueError(_shapeless(model, None))
+    if len(shapes) == 1:
+        return (_like(next(iter(shapes.values())), given, model),), {}
+    found = {name.removesuffix("_shape"): shape for name, shape in shapes.items()}
+    return (), _like(found, given, model)
 
-    def assumed(structure: Any) -> Any:
-        return keras.tree.map_shape_structure(
-            lambda shape: _assumed(tuple(shape[1:]), given, model), structure
-        )
 
-    found = {name.removesuffix("_shape"): assumed(shape) for name, shape in shapes.items()}
-    return ((next(iter(found.values())),), {}) if len(found) == 1 else ((), found)
+def _like(structure: Any, given: Any, model: Any) -> Any:
+    """States in a structure of shapes, out of the same structure or of moments for all."""
+    if isinstance(structure, tuple) and all(
+        size is None or np.ndim(size) == 0 for size in structure
+    ):
+        return _one(structure[1:], given, model)
+    named = isinstance(structure, Mapping)
+    names = list(structure) if named else range(len(structure))
+    if _is_moments(given):
+        parts = dict.fromkeys(names, given)
+    elif isinstance(given, Mapping) == named and len(given) == len(names):
+        parts = {name: given[name] for name in names if not named or name in given}
+    else:
+        parts = {}
+    if len(parts) != len(names):
+        raise ValueError(f"Received: input={given!r} for inputs {list(names)}. {_EXPECTED}")
+    found = {name: _like(structure[name], part, model) for name, part in parts.items()}
+    return found if named else list(found.values())
+
+
+def _is_moments(given: Any) -> bool:
+    """Whether it says the same of every input."""
+    return given is None or (
+        isinstance(given, Mapping)
+        and all(np.ndim(value) == 0 and not isinstance(value, Mapping) for value in given.values())
+    )
 
 
 def _is_data(given: Any) -> bool:
-    """Whether it holds arrays, in whatever structure, and no bare numbers."""
-    return not (given is None or (isinstance(given, Mapping) and _all_numbers(given)))
+    """Whether it holds arrays alone, in whatever structure."""
+    if isinstance(given, Mapping):
+        return not _is_moments(given) and all(map(_is_data, given.values()))
+    return given is not None and (not _is_list(given) or all(map(_is_data, given)))
 
 
-def _all_numbers(given: Mapping[str, Any]) -> bool:
-    return all(np.ndim(value) == 0 for value in given.values() if not isinstance(value, Mapping))
+def _one(shape: tuple[int | None, ...], given: Any, model: Any) -> State:
+    """The state of one input."""
+    if given is None or isinstance(given, Mapping):
+        return _assumed(shape, given, model)
+    return of_batch(_fitted(given, shape, model))
 
 
 def _assumed(shape: tuple[int | None, ...], given: Any, model: Any) -> State:
@@ -99,7 +125,10 @@ def _moments(given: Any) -> dict[str, float]:
         return {"q": 1.0, "p": 0.0}
     if "q" not in given or not set(given) <= _MOMENTS:
         raise ValueError(f"Received: input={dict(given)!r}. {_EXPECTED}")
-    found = {name: float(value) for name, value in given.items()}
+    try:
+        found = {name: float(value) for name, value in given.items()}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Received: input={dict(given)!r}. {_EXPECTED}") from error
     found.setdefault("p", found.get("mu", 0.0) ** 2)
     q, square, slack = found["q"], found.get("mu", 0.0) ** 2, 1e-9 * abs(found["q"])
     possible = square - slack <= found["p"] <= q + slack and abs(found.get("r", 0.0)) <= q + slack
@@ -111,39 +140,37 @@ def _moments(given: Any) -> dict[str, float]:
 
 
 def _flat(model: Any, operations: graph.Operations, given: Any) -> list[Any]:
-    """The arrays in the order of the model's inputs."""
-    if isinstance(given, Mapping):
-        named = _names(model, operations)
-        missing = [" or ".join(sorted(names)) for names in named if not names & set(given)]
-        if missing:
-            raise ValueError(
-                f"The inputs {missing} of {model.name!r} are missing. Received: {list(given)}. "
-                f"{_EXPECTED}"
-            )
-        return [given[next(name for name in given if name in names)] for names in named]
+    """What is given for each input, in the order of the model's inputs."""
     inputs = operations.inputs
-    arrays = list(given) if isinstance(given, tuple | list) and _is_list(given) else [given]
-    if len(arrays) != len(inputs):
+    if isinstance(given, Mapping):
+        found = graph.inputs_by_name(model, given)
+        if found is None:
+            raise ValueError(
+                f"Some of the inputs {graph.input_names(model)[0]} of {model.name!r} are missing. "
+                f"Received: {list(given)}. {_EXPECTED}"
+            )
+        return found
+    if len(inputs) > 1 and not isinstance(given, list | tuple) and not hasattr(given, "shape"):
+        raise ValueError(f"Received: input={given!r} of {type(given).__name__}. {_EXPECTED}")
+    split = isinstance(given, list | tuple) and (len(inputs) > 1 or _is_list(given))
+    found = list(given) if split else [given]
+    if len(found) != len(inputs):
         raise ValueError(
-            f"The model {model.name!r} takes {len(inputs)} inputs. Received: {len(arrays)}. "
+            f"The model {model.name!r} takes {len(inputs)} inputs. Received: {len(found)}. "
             f"{_EXPECTED}"
         )
-    return arrays
-
-
-def _names(model: Any, operations: graph.Operations) -> list[set[str]]:
-    """By what each input may be called: its own name, and its key where a model takes a mapping."""
-    functional = model._functional if isinstance(model, keras.Sequential) else model
-    structure = getattr(functional, "_inputs_struct", None)
-    keys = structure if isinstance(structure, Mapping) else {}
-    return [
-        {tensor.name, *(key for key, held in keys.items() if held is tensor)}
-        for tensor in operations.inputs
-    ]
+    return found
 
 
 def _is_list(given: Any) -> bool:
-    return len(given) > 0 and all(hasattr(each, "shape") for each in given)
+    """Whether it is a list of one thing for each input, and not a nested list of numbers."""
+    return (
+        isinstance(given, list | tuple)
+        and len(given) > 0
+        and all(
+            each is None or isinstance(each, Mapping) or hasattr(each, "shape") for each in given
+        )
+    )
 
 
 def _array(given: Any) -> Batch:

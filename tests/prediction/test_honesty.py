@@ -248,6 +248,37 @@ def test_several_inputs_are_told_apart(structure):
     assert not predict_signal(model).unknown
 
 
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
+@pytest.mark.parametrize("names", [("zz", "aa"), ("b_in", "a_in")])
+def test_moments_may_differ_from_input_to_input(names):
+    """Of 16 + 8 units with second moments 1 and 4 the mean is 2."""
+    b, a = keras.Input((16,), name="b_in"), keras.Input((8,), name="a_in")
+    model = keras.Model({"zz": b, "aa": a}, L.Concatenate(name="c")([b, a]))
+    given = dict(zip(names, ({"q": 1.0}, {"q": 4.0}), strict=True))
+    assert _power(predict_signal(model, input=given), "c") == pytest.approx(2.0)
+
+
+def test_data_and_moments_may_be_mixed():
+    tokens, image = keras.Input((4,), dtype="int32"), keras.Input((16,))
+    rows = L.Flatten()(L.Embedding(9, 2, name="e")(tokens))
+    model = keras.Model([tokens, image], L.Concatenate(name="c")([rows, image]))
+    table = model.get_layer("e").get_weights()[0]
+    ones = np.ones((3, 4), "int32")
+    snapshot = predict_signal(model, input=[ones, {"q": 4.0}])
+    expected = (8 * np.mean(table[1] ** 2) + 16 * 4.0) / 24
+    assert _power(snapshot, "c") == pytest.approx(expected)
+    assert _power(predict_signal(model, input=[ones, None]), "c") == pytest.approx(
+        expected - 16 * 3 / 24
+    )
+
+
+@pytest.mark.parametrize("given", ["digits", 3, {"a": 3, "b": 4}, [{"q": 1.0}] * 3])
+def test_what_is_no_input_of_a_model_of_two_is_shown(given):
+    a, b, x = _two_inputs()
+    with pytest.raises(ValueError, match=r"(Received: input=('digits'|3|{)|Received: 3)"):
+        predict_signal(keras.Model([a, b], x), input=given)
+
+
 def test_a_subclassed_model_of_several_inputs():
     class Pair(keras.Model):
         def __init__(self):
@@ -260,8 +291,10 @@ def test_a_subclassed_model_of_several_inputs():
     model = Pair()
     data = {"a": np.ones((4, 32), "float32"), "b": np.zeros((4, 8), "float32")}
     model(data)
-    for given in (None, {"q": 2.0}, data):
+    for given in (None, {"q": 2.0}, data, {"a": {"q": 2.0}, "b": data["b"]}):
         assert not predict_signal(model, input=given).unknown
+    with pytest.raises(ValueError, match="for inputs"):
+        predict_signal(model, input={"a": {"q": 2.0}})
 
 
 @pytest.mark.parametrize(
@@ -272,6 +305,7 @@ def test_a_subclassed_model_of_several_inputs():
         (np.full((4, 32), np.nan), "not finite"),
         (np.full((4, 32), "a"), "Received: input of ndarray"),
         ({"q": 1.0, "mu": 2.0}, "No tensor has these moments"),
+        ({"q": "a"}, "Received: input={'q': 'a'}"),
         ({"q": -1.0}, "No tensor has these moments"),
         ({"q": 1.0, "p": 2.0}, "No tensor has these moments"),
         ({"wrong": np.zeros((4, 32))}, "are missing"),
