@@ -44,6 +44,11 @@ _SCALED = (
     "loss in the deepest layer where both are known."
 )
 
+_TRAINED = (
+    "Theory takes weights to be independent; those of a trained model are not. The scatter that is "
+    "stated for theory is that of fresh weights."
+)
+
 
 def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
     """See what a model does with signal and gradient before it trains.
@@ -59,8 +64,9 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
     model without one the mean of `loss` over the examples, and what the model adds to it; and where
     there is neither `loss` nor `y`, the outputs themselves, each element times +1 or -1, drawn with
     a fixed seed. Then the derivative of the sum by each output of each example has variance 1, as
-    signal theory assumes. A loss that is a mean over `B` examples has cotangents smaller by `B`: to
-    compare, its mean square gradients are multiplied by `B**2`.
+    signal theory assumes. A loss that is a mean over `B` examples has cotangents smaller by `B`. Its
+    mean square gradients are shown as they are: multiply them by `B**2` to compare them with those
+    of a cotangent.
 
     Predicted gradients are brought to the scale of the measured loss by one factor, see
     `keras_initscope.prediction.matching.matched`.
@@ -107,6 +113,7 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
     check_inputs(model, batch)
     batch = replace(batch, x=graph.as_taken(model, batch.x))
     _build(model, batch)
+    taken = steps_taken(model)
     with undisturbed(model):
         step, words = step_of(model, batch, y, loss)
         notes: list[str] = []
@@ -116,12 +123,13 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
             raise InspectionError(_refused(model, batch, words, backend.message(meter.fault)))
         if meter.fault is not None and (mismatch := losses_mismatch(model)):
             raise InspectionError(mismatch) from meter.fault
-        measured = meter.after(steps_taken(model), 0)
+        measured = meter.after(taken, 0)
         info = meter.info(None)
         predicted = _predicted(model, batch)
     rescale = words != COTANGENT
     predicted = matched(predicted, measured, rescale=rescale)
     notes.extend([_SCALED] if rescale else [])
+    notes.extend([_TRAINED] if taken else [])
     return Report(
         model=info,
         measured=measured,

@@ -6,11 +6,13 @@ Owns the picture of signal and gradient over depth. Computes no statistic.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import exp, isfinite, log1p, nan
 from pathlib import Path
 from typing import Any
 
 from keras_initscope.records import LayerRow, Report
+from keras_initscope.text import shortened
 from keras_initscope.writers.log_axis import decades, foot_of, height, label_decades
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
@@ -20,7 +22,9 @@ _PANELS = {
     "g": ("gradient\nmean square", "predicted_gradient", "gradient_error", "measured_gradient"),
 }
 _BAND = "two out of three networks of this width"
+_BAND_TRAINED = f"{_BAND}, if their weights were fresh"
 _NAMED = 40  # layers that can be named below the picture
+_LONGEST = 20  # characters of a name below the picture
 _MARKED = 60  # layers that can each bear a marker
 
 
@@ -79,18 +83,25 @@ def draw_report(report: Report, path: str | Path) -> Path:
     figure = Figure(figsize=(min(14.0, 6.5 + 0.08 * count), 6.4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(_PANELS), 1, sharex=True)
+    band = _BAND_TRAINED if report.measured.step else _BAND
     for axes, (label, *fields) in zip(panels, _PANELS.values(), strict=True):
-        _draw_panel(axes, report.rows, fields)
+        _draw_panel(axes, report.rows, fields, band)
         axes.set_ylabel(label)
     _label_layers(panels[-1], report.rows)
     panels[0].set_title(f"{report.model.name}: {report.loss}", fontsize="medium")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    entries = dict(reversed(entry) for axes in panels for entry in _legend(axes))
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=3, frameon=False
+    )
     figure.savefig(Path(path), format="png")
     return Path(path)
 
 
-def _draw_panel(axes: Any, rows: Sequence[LayerRow], fields: Sequence[str]) -> None:
+def _legend(axes: Any) -> list[tuple[Any, str]]:
+    return list(zip(*axes.get_legend_handles_labels(), strict=True))
+
+
+def _draw_panel(axes: Any, rows: Sequence[LayerRow], fields: Sequence[str], name: str) -> None:
     predicted, errors, measured = (_column(rows, name) for name in fields)
     lower, upper = _band(predicted, errors)
     values = [*predicted, *measured, *lower, *upper]
@@ -107,8 +118,9 @@ def _draw_panel(axes: Any, rows: Sequence[LayerRow], fields: Sequence[str]) -> N
     style = {"color": _PREDICTED, "marker": "_" if few else "", "markersize": 7.0}
     style["markeredgewidth"] = 2.0
     axes.plot(places, heights(predicted), "--", label="theory", linewidth=1.5, **style)
-    band = {"color": _PREDICTED, "alpha": 0.2, "linewidth": 0}
-    axes.fill_between(places, heights(lower), heights(upper), label=_BAND, **band)
+    if _has_width(heights(lower), heights(upper)):
+        band = {"color": _PREDICTED, "alpha": 0.2, "linewidth": 0}
+        axes.fill_between(places, heights(lower), heights(upper), label=name, **band)
     axes.grid(alpha=0.3)
     label_decades(axes, low, high, foot if 0.0 in values else None)
 
@@ -133,9 +145,17 @@ def _band(predicted: Sequence[float], errors: Sequence[float]) -> tuple[list[flo
     return lower, upper
 
 
+def _has_width(lower: Sequence[float], upper: Sequence[float]) -> bool:
+    """Whether two neighbours have a band between them that can be seen."""
+    wide = [high > low for low, high in zip(lower, upper, strict=True)]
+    known = [isfinite(low) and isfinite(high) for low, high in zip(lower, upper, strict=True)]
+    pairs = pairwise(zip(wide, known, strict=True))
+    return any(a[1] and b[1] and (a[0] or b[0]) for a, b in pairs)
+
+
 def _label_layers(axes: Any, rows: Sequence[LayerRow]) -> None:
     if len(rows) > _NAMED:
         axes.set_xlabel("layer")
         return
-    names = [row.layer.path.rsplit("/", 1)[-1] for row in rows]
+    names = [shortened(row.layer.path.rsplit("/", 1)[-1], _LONGEST) for row in rows]
     axes.set_xticks([row.layer.depth for row in rows], names, rotation=90, fontsize="small")

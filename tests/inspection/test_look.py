@@ -382,3 +382,14 @@ def test_a_frozen_model_still_shows_the_gradients_of_a_cotangent():
     model = _mlp()
     model.trainable = False
     assert all(row.measured_gradient > 0 for row in initscope.inspect(model, _normal(5)).rows)
+
+
+def test_a_trained_model_is_said_to_be_one():
+    model, x = _mlp(), _normal(5)
+    model.compile("sgd", "mse")
+    fresh = initscope.inspect(model, x, TARGETS)
+    model.fit(x, TARGETS, batch_size=12, verbose=0)
+    trained = initscope.inspect(model, x, TARGETS)
+    assert "trained" not in str(fresh)
+    assert trained.measured.step == 2
+    assert "those of a trained model are not" in " ".join(str(trained).split())

@@ -1,11 +1,13 @@
 """A report as Markdown and as a picture: whatever the numbers are, each line is there."""
 
 import math
+from dataclasses import replace
 
 import matplotlib.colors
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from keras_initscope.records import LayerInfo, LayerRow, ModelInfo, Report, Snapshot, StepInfo
 from keras_initscope.writers import draw_report, write_report
@@ -92,6 +94,53 @@ def test_one_known_layer_between_unknown_ones_is_seen(tmp_path):
 def test_extreme_values_make_a_picture_without_a_warning(tmp_path, values, error):
     path = draw_report(_report(values, values, error), tmp_path / "p.png")
     assert path.stat().st_size > 5000
+
+
+def _axis(monkeypatch, tmp_path, report):
+    """The figure of a report, before it becomes pixels."""
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))
+    )
+    draw_report(report, tmp_path / "p.png")
+    return figures[0]
+
+
+def _legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "error", "step", "expected"),
+    [
+        ([1.0, 1.0], 0.3, 0, ["two out of three networks of this width"]),
+        (
+            [1.0, 1.0],
+            0.3,
+            7,
+            ["two out of three networks of this width, if their weights were fresh"],
+        ),
+        ([1.0, 1.0], 0.0, 0, []),
+        ([1.0, None], 0.3, 0, []),
+        ([None, None], 0.3, 0, []),
+    ],
+)
+def test_the_legend_names_a_band_where_there_is_one(
+    monkeypatch, tmp_path, predicted, error, step, expected
+):
+    report = _report(predicted, [1.0, 1.0], error)
+    report = replace(report, measured=replace(SNAPSHOT, step=step))
+    figure = _axis(monkeypatch, tmp_path, report)
+    assert _legend(figure) == ["measured", "theory", *expected]
+
+
+def test_long_names_are_shortened_below_the_picture(monkeypatch, tmp_path):
+    report = _report([1.0], [1.0])
+    layer = replace(report.rows[0].layer, path="block/" + "a" * 30 + "b" * 30)
+    report = replace(report, rows=(replace(report.rows[0], layer=layer),))
+    (label,) = _axis(monkeypatch, tmp_path, report).axes[-1].get_xticklabels()
+    assert label.get_text() == "a" * 10 + "…" + "b" * 9
 
 
 def test_the_band_holds_two_of_three_lognormal_networks():
