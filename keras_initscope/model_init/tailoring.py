@@ -123,6 +123,7 @@ def _tailored(model: Any, activation: Any, method: str) -> Changes:
     paths = {id(node.layer): node.path for node in graph.layers(model)}
     changes: dict[str, Change] = {}
     skipped: dict[str, str] = {}
+    replaced: list[tuple[Any, Any]] = []
     for piece, used in depths.used.items():
         layer = used.operation
         path = paths.get(id(layer), layer.name)
@@ -132,10 +133,12 @@ def _tailored(model: Any, activation: Any, method: str) -> Changes:
         elif path not in changes:
             before = layer.activation if activation is None else activation
             made = _suited(before, depths.structure, method, dtype=layer.dtype_policy)
-            # Past Keras' attribute tracking: a layer that is built takes no other layer, but this
-            # one has no state.
-            layer.__dict__["activation"] = made
+            replaced.append((layer, made))
             changes[path] = Change(path=path, kind=type(layer).__name__, what=_words(before, made))
+    for layer, made in replaced:  # once nothing can fail any more
+        # Past Keras' attribute tracking: a layer that is built takes no other layer, but this one
+        # has no state.
+        layer.__dict__["activation"] = made
     for name in _STEPS:  # what was traced has the old activations in it
         if hasattr(model, name):
             setattr(model, name, None)

@@ -136,6 +136,14 @@ def test_a_tailored_model_is_saved_and_forgets_what_was_traced(tmp_path):
     model.fit(x, np.zeros((5, 3)), verbose=0)
 
 
+def test_a_model_with_an_activation_that_nothing_suits_is_left_as_it_was():
+    layers = [L.Dense(8, "relu"), L.Dense(8, "hard_silu"), L.Dense(2)]
+    model = keras.Sequential([keras.Input((8,)), *layers])
+    with pytest.raises(ValueError, match="without kinks"):
+        tailor(model)
+    assert layers[0].activation is keras.activations.relu
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
