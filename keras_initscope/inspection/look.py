@@ -64,9 +64,9 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
     model without one the mean of `loss` over the examples, and what the model adds to it; and where
     there is neither `loss` nor `y`, the outputs themselves, each element times +1 or -1, drawn with
     a fixed seed. Then the derivative of the sum by each output of each example has variance 1, as
-    signal theory assumes. A loss that is a mean over `B` examples has cotangents smaller by `B`. Its
-    mean square gradients are shown as they are: multiply them by `B**2` to compare them with those
-    of a cotangent.
+    signal theory assumes. A loss that is a mean over `B` examples has cotangents smaller by `B`.
+    Its mean square gradients are shown as they are: multiply them by `B**2` to compare them with
+    those of a cotangent.
 
     Predicted gradients are brought to the scale of the measured loss by one factor, see
     `keras_initscope.prediction.matching.matched`.
