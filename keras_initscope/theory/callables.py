@@ -33,6 +33,9 @@ def from_callable(
     100 agree with those on panels that end at every interval, with steps half as long; the
     difference, or 300 times the function's own rounding, is the stated error.
 
+    A function is only known where it was looked at: at points at most .03 apart. What is narrower,
+    such as a spike of width 1e-6, is invisible, and the stated error does not count it.
+
     Args:
         function: Vectorized over one-dimensional arrays, elementwise, deterministic.
         name: What to call it; the function's own name if `None`.

@@ -19,7 +19,7 @@ from keras_initscope.theory.fixedpoints import (
     variance_fixed_point,
 )
 from keras_initscope.theory.lines import critical_line, critical_variances, most_stable_point
-from keras_initscope.theory.meanfield import chi_1, correlation_slope, depth_scale
+from keras_initscope.theory.meanfield import MARGINAL, chi_1, correlation_slope, depth_scale
 from keras_initscope.theory.moments import slope_second_moment
 from keras_initscope.theory.nonlinearity import Nonlinearity
 
@@ -99,17 +99,28 @@ class Criticality:
             ("critical", self.critical_weight_variance, "weight variance where chi_1 = 1"),
             ("bias variance", self.bias_variance, ""),
             ("q*", self.q, "variance of a pre-activation"),
-            ("dV", self.variance_slope, f"at q*; e-fold in {self.xi_q:.4g} layers"),
+            ("dV", self.variance_slope, f"at q*; {_pace(self.xi_q)}"),
             ("chi_1", self.chi_1, "factor of the squared gradient a layer"),
             ("c*", self.c, "correlation that two examples tend to"),
-            ("xi_c", self.xi_c, "layers"),
-            ("trainable depth", self.trainable_depth, "layers, 6 xi_c"),
+            ("xi_c", self.xi_c, _layers(self.xi_c)),
+            ("trainable depth", self.trainable_depth, _layers(self.trainable_depth, ", 6 xi_c")),
         ]
         title = f"{self.activation}: {'' if self.is_stable else 'warning, '}{self.case}"
         lines = [
             f"{name:>16}  {value:<8.5g}  {note}" for name, value, note in rows if value == value
         ]
         return "\n".join(line.rstrip() for line in [title, *lines, self.advice] if line)
+
+
+def _pace(scale: float) -> str:
+    """In words how fast a deviation of the variance changes."""
+    if np.isinf(scale):
+        return "a small deviation stays"
+    return f"e-fold in {scale:.4g} layers" if scale > 0 else "gone in one layer"
+
+
+def _layers(count: float, note: str = "") -> str:
+    return "no limit in depth" if np.isinf(count) else f"layers{note}"
 
 
 @lru_cache(maxsize=256)
@@ -226,6 +237,8 @@ def _described(
 def _advice(phi: Nonlinearity, point: FixedPoint, chi: float, critical: float) -> str:
     if point.case is Case.UNSTABLE:
         return _advice_for_unstable(phi, point)
+    if point.case is Case.MARGINAL and point.q > 0 and abs(chi - 1) < 1e-3:
+        return "The variance stays close to where the input puts it: it nears q* ever so slowly."
     if abs(chi - 1) < 1e-3 or point.case is Case.DIVERGENT:
         return _ADVICE[point.case]
     fate = "explode and close inputs part" if chi > 1 else "vanish and inputs become alike"
@@ -244,8 +257,10 @@ def _advice_for_unstable(phi: Nonlinearity, point: FixedPoint) -> str:
             f"{better.variance_slope:.4g}), "
         )
     )
+    fate = f"A deviation from q* grows {point.slope:.4g}-fold a layer"
+    if abs(point.slope - 1) <= MARGINAL:
+        fate = "The slope at q* is 1 and the variance leaves q* upwards, if slowly"
     return (
-        f"A deviation from q* grows {point.slope:.4g}-fold a layer, and a deep plain network "
-        f"drifts over decades. What helps: {stable}scaling each layer from data, "
-        "normalization layers, or a transformed activation."
+        f"{fate}, and a deep plain network drifts over decades. What helps: "
+        f"{stable}scaling each layer from data, normalization layers, or a transformed activation."
     )

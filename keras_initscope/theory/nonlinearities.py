@@ -57,4 +57,10 @@ def nonlinearity(name: str, **parameters: Any) -> Nonlinearity:
     try:
         return make(**parameters)
     except TypeError as error:
+        if "missing" in str(error):
+            raise ValueError(
+                f"{name} has no default parameters: {error}. Give the activation as a function "
+                f"that passes them, such as `lambda x: keras.activations.{name}(x, ...)`, or as a "
+                "layer."
+            ) from error
         raise ValueError(f"{name} got parameters that it does not take: {error}.") from error

@@ -91,3 +91,16 @@ def test_a_singular_derivative_is_certain_to_the_error_that_is_stated():
 def test_what_cannot_be_integrated_is_refused(function, message):
     with pytest.raises(ValueError, match=message):
         from_callable(function, "it")
+
+
+def test_a_function_is_looked_at_as_densely_as_is_said():
+    """At points at most .03 apart; a narrower spike between them is invisible."""
+    seen = []
+
+    def watched(x):
+        seen.append(x.ravel())
+        return np.tanh(x)
+
+    from_callable(watched)
+    points = np.unique(np.concatenate(seen))
+    assert np.diff(points[np.abs(points) < 120]).max() <= 0.03

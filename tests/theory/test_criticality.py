@@ -166,3 +166,29 @@ def test_the_record_reads():
         ["bias", "variance"],
     ]
     assert lines[-1].startswith("A deviation from q* grows 1.067-fold a layer")
+
+
+def test_a_fixed_point_that_is_left_on_one_side_is_no_growth_by_a_factor():
+    """soft_shrink at q* = 1: its variance map touches the diagonal from above."""
+    phi = nonlinearity("soft_shrink")
+    found = criticality(phi)
+    assert found.variance_slope == pytest.approx(1.0, abs=1e-12)
+    for q in (0.9, 1.1):
+        assert variance_map(phi, q, found.weight_variance, found.bias_variance) > q
+    assert "1-fold" not in str(found)
+    assert "slope at q* is 1 and the variance leaves q* upwards" in found.advice
+
+
+def test_a_scale_far_above_the_signal_leaves_the_variance_where_it_is():
+    """relu6 at q* = 1 is cut at six standard deviations."""
+    found = criticality(nonlinearity("relu6"))
+    assert (found.case, found.q) == (Case.MARGINAL, pytest.approx(1.0))
+    assert "stays close to where the input puts it" in found.advice
+    assert "1 / L" not in found.advice
+
+
+def test_infinite_depths_are_put_into_words():
+    lines = {line.split()[0]: line for line in str(criticality(nonlinearity("relu"))).splitlines()}
+    assert lines["xi_c"].endswith("no limit in depth")
+    assert lines["dV"].endswith("a small deviation stays")
+    assert "inf layers" not in "".join(lines.values())

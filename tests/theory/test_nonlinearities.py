@@ -90,7 +90,7 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_parameters_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"relu got parameters.*'slope'"):
         nonlinearity("relu", slope=0.1)
-    with pytest.raises(ValueError, match=r"threshold got parameters.*missing"):
+    with pytest.raises(ValueError, match=r"threshold has no default.*missing.*`lambda x: keras"):
         nonlinearity("threshold")
 
 
