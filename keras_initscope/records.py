@@ -254,6 +254,17 @@ class LayerRow:
     unknown: str = ""
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to say, as of a cell whose recurrent layer stands for it."""
+        numbers = (
+            self.predicted_q,
+            self.measured_q,
+            self.predicted_gradient,
+            self.measured_gradient,
+        )
+        return not self.unknown and self.nonfinite == 0 and all(n is None for n in numbers)
+
+    @property
     def q_ratio(self) -> float | None:
         """Measured over predicted mean square of the activation; `None` where both are 0."""
         return _ratio(self.measured_q, self.predicted_q)
@@ -304,15 +315,20 @@ class Report:
                 found.setdefault(row.unknown, []).append(row.layer.path)
         return found
 
+    @property
+    def shown(self) -> tuple[LayerRow, ...]:
+        """The rows of table and picture: those that say something."""
+        return tuple(row for row in self.rows if not row.is_empty) or self.rows
+
     def markdown(self) -> str:
         """The report as Markdown, layer paths in full."""
-        cells = [_cells(row, f"`{row.layer.path}`") for row in self.rows]
+        cells = [_cells(row, f"`{row.layer.path}`") for row in self.shown]
         table = markdown_table(_COLUMNS, cells, _LEFT)
         parts = [f"**{self._headline()}**", _LEGEND, table, bulleted(self._remarks())]
         return "\n\n".join(filter(None, parts)) + "\n"
 
     def __str__(self) -> str:
-        cells = [_cells(row, row.layer.path) for row in self.rows]
+        cells = [_cells(row, row.layer.path) for row in self.shown]
         table = aligned(_COLUMNS, fitted(_COLUMNS, cells, (2, 1), _WIDTH), _LEFT)
         parts = [self._headline(), table, _LEGEND, bulleted(self._remarks(), _WIDTH)]
         return "\n\n".join(filter(None, parts))
@@ -333,7 +349,29 @@ class Report:
             f"Unknown to theory: {', '.join(paths)}. Reason: {reason}"
             for reason, paths in self.unknown.items()
         ]
-        return [*self.notes, *unknown]
+        return [*self.notes, *unknown, *self._lost_gradients(), *self._left_out()]
+
+    def _lost_gradients(self) -> list[str]:
+        """Where theory knows the signal and not the gradient, and what it cannot come through."""
+        lost = [
+            i
+            for i, row in enumerate(self.rows)
+            if row.measured_gradient is not None
+            and row.predicted_gradient is None
+            and row.predicted_q is not None
+        ]
+        if not lost:
+            return []
+        behind = [row.layer.path for row in self.rows[lost[0] :] if row.unknown]
+        reason = f"unknown to theory is {', '.join(behind)}" if behind else "no rule leads it back"
+        paths = ", ".join(self.rows[i].layer.path for i in lost)
+        return [f"The gradient of theory does not reach {paths}, because {reason}."]
+
+    def _left_out(self) -> list[str]:
+        paths = [row.layer.path for row in self.rows if row.is_empty]
+        if len(paths) in (0, len(self.rows)):
+            return []
+        return [f"Left out, for nothing is measured or predicted of them: {', '.join(paths)}."]
 
 
 _WIDTH = 100  # characters a line

@@ -79,15 +79,15 @@ def draw_report(report: Report, path: str | Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    count = len(report.rows)
+    count = len(report.shown)
     figure = Figure(figsize=(min(14.0, 6.5 + 0.08 * count), 6.4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(_PANELS), 1, sharex=True)
     band = _BAND_TRAINED if report.measured.step else _BAND
     for axes, (label, *fields) in zip(panels, _PANELS.values(), strict=True):
-        _draw_panel(axes, report.rows, fields, band)
+        _draw_panel(axes, report.shown, fields, band)
         axes.set_ylabel(label)
-    _label_layers(panels[-1], report.rows)
+    _label_layers(panels[-1], report.shown)
     panels[0].set_title(f"{report.model.name}: {report.loss}", fontsize="medium")
     entries = dict(reversed(entry) for axes in panels for entry in _legend(axes))
     figure.legend(

@@ -314,6 +314,9 @@ def test_what_theory_does_not_know_is_named_with_the_reason():
         str(report).split()
     )
     assert list(report.unknown.values()) == [["mystery", "after"]]
+    assert (
+        "The gradient of theory does not reach before, because unknown to theory is mystery, after."
+    ) in " ".join(str(report).split())
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -393,3 +396,14 @@ def test_a_trained_model_is_said_to_be_one():
     assert "trained" not in str(fresh)
     assert trained.measured.step == 2
     assert "those of a trained model are not" in " ".join(str(trained).split())
+
+
+def test_a_layer_that_another_one_stands_for_has_no_line():
+    recurrent = keras.Sequential([keras.Input((4, 3)), layers.SimpleRNN(2, name="rnn")])
+    report = initscope.inspect(recurrent, _normal(4, 3))
+    cell, rnn = report.rows
+    assert cell.is_empty
+    assert report.shown == (rnn,)
+    assert f"nothing is measured or predicted of them: {cell.layer.path}." in report.markdown()
+    assert f"| `{cell.layer.path}` |" not in report.markdown()
+    assert "Left out" not in str(initscope.inspect(_mlp(), _normal(5)))
