@@ -220,7 +220,7 @@ def test_a_layer_of_ones_own_can_be_registered():
         ("rleu", r"name='rleu'.*'relu'"),
         (5, "Cannot read this activation. Received: 5"),
         (layers.ReLU, "Cannot read this activation"),
-        (keras.activations.threshold, "threshold got parameters.*missing"),
+        (keras.activations.threshold, "threshold has no default parameters.*missing"),
         (layers.LayerNormalization(), "Cannot read the activation|not elementwise"),
         (layers.MultiHeadAttention(2, 2), "Cannot read the activation"),
         (lambda x: ops.softmax(x), "depend on each other"),

@@ -101,7 +101,7 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
     model = keras.Sequential([keras.Input((20,)), *hidden, keras.layers.Dense(1)])
     report = initscope.inspect(model, np.random.default_rng(0).normal(size=(200, 20)))
     print(report)
-    assert all(0.2 < row.q_ratio < 5 for row in report.rows)
+    assert all(0.2 < row.q_ratio < 5 for row in report.rows[:5])  # of one unit none is typical
     ```
     """
     backend = backends.current()

@@ -193,8 +193,9 @@ def test_applications_are_at_the_target(name):
 
 
 def test_half_precision_is_at_the_target_within_its_own():
+    """Kernel and output are each rounded by up to 2**-8, which a variance has twice."""
     model, x = _half()
-    _assert_at_target(model, x, calibrate(model, x), tolerance=2**-7)
+    _assert_at_target(model, x, calibrate(model, x), tolerance=4 * 2**-8)
 
 
 @pytest.mark.parametrize("target", [0.25, 3.0])
