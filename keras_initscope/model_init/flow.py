@@ -6,6 +6,7 @@ there are. Touches no value.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,7 +34,7 @@ _HANDING_ON_ENDS = ("Normalization", "Dropout", "Noise", "1D", "2D", "3D")  # po
 _CELLS = ("kernel", "recurrent_kernel")
 
 
-class Flow:
+class Flow(ABC):
     """Follows tensors through a model; subclasses say what an operation makes of them.
 
     Attributes:
@@ -45,6 +46,7 @@ class Flow:
     def __init__(self) -> None:
         self.traced = True
 
+    @abstractmethod
     def step(self, operation: Any, received: list[Any], uses: list[int], node: Any) -> Any:
         """What one operation gives.
 
@@ -57,7 +59,6 @@ class Flow:
         Returns:
             What stands for its outputs.
         """
-        raise NotImplementedError
 
     def through_model(self, model: Any) -> list[Any]:
         """What stands for the outputs of a model that receives `nothing`."""
