@@ -110,7 +110,7 @@ def _assumed(shape: tuple[int | None, ...], given: Any, model: Any) -> State:
     known = tuple(size for size in shape if size is not None)
     if len(known) < len(shape):
         raise ValueError(_shapeless(model, shape))
-    return state(known or (1,), raw=True, **_moments(given))
+    return state(known or (1,), raw=True, standard=given is None, **_moments(given))
 
 
 def _shapeless(model: Any, shape: Any) -> str:

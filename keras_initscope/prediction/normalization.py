@@ -13,9 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initscope.prediction.affine import rescaled
+from keras_initscope.prediction.affine import rescaled, times_and_plus
 from keras_initscope.prediction.primitives import broad
-from keras_initscope.prediction.state import Array, Gradient, State, state
+from keras_initscope.prediction.state import Array, Gradient, State, same_moments, state
 from keras_initscope.prediction.transfer import UnpredictableError, apply, resets, transfer
 from keras_initscope.prediction.weights import (
     Weights,
@@ -166,31 +166,11 @@ def _with_moving_statistics(layer: Any, x: State) -> State:
             "it is frozen with a variance of its own for each unit, which theory does not know of "
             "what it receives"
         )
-    return _times_and_plus(
+    return times_and_plus(
         x,
         (gamma.square * scale[0] ** 2, gamma.mean * scale[0]),
         (beta.square, beta.mean),
         gamma.mean * scale[0] * beta.mean,
-    )
-
-
-def _times_and_plus(
-    x: State, factor: tuple[float, float], shift: tuple[float, float], cross: float
-) -> State:
-    """`a x + b` for numbers of each unit, given `E a^2`, `E a`, `E b^2`, `E b` and `E a b`."""
-    added = 2 * cross * x.mu + shift[0]
-    return state(
-        x.shape,
-        factor[0] * x.q + added,
-        factor[0] * x.p + added,
-        factor[0] * x.r + added,
-        factor[1] * x.mu + shift[1],
-        m=factor[0] * x.m + float(np.mean(added)),
-        sources=x.sources,
-        noise=x.noise,
-        parents=(x,),
-        reason=x.reason,
-        pull=lambda gradient: (gradient.times(factor[0]),),
     )
 
 
@@ -307,9 +287,25 @@ def _unit(vector: Array) -> Array:
 
 @transfer.register(keras.layers.Normalization)
 def _(layer: Any, x: State, **_: Any) -> State:
-    """`(x - mean) / sqrt(variance)` with numbers learnt from the data, or given."""
+    """`(x - mean) / sqrt(variance)` with numbers learnt from the data, or given.
+
+    Where nothing is said of the data they are what it was adapted to: mean 0, variance 1.
+    """
     mean, variance = (as_array(m)[0] for m in _learnt(layer))
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+    if x.standard and not layer.invert:
+        back = float(np.mean(1 / deviation**2))
+        return same_moments(
+            x,
+            q=np.ones_like(x.q),
+            p=0 * x.p,
+            r=0 * x.r,
+            mu=0 * x.mu,
+            m=0.0,
+            parents=(x,),
+            parts=None,
+            pull=lambda gradient: (gradient.times(back),),
+        )
     return (
         rescaled(x, deviation, mean)
         if layer.invert

@@ -51,10 +51,12 @@ def predict_signal(model: Any, input: Any = None, weights: str = "actual") -> Sn
 
     Args:
         model: A built Keras model.
-        input: What goes in. `None` takes independent values of mean 0 and variance 1, and equally
+        input: What goes in. `None` takes independent values of mean 0 and variance 1, which a
+            `Normalization` layer passes on as such, adapted to whatever it was, and equally
             frequent tokens; a batch (an array, or a list or mapping of arrays as the model takes
             it) gives its own moments; a mapping such as `{"q": 1.0, "p": 0.2, "mu": 0.1}` gives
-            them directly, the same for every input.
+            them directly, the same for every input; or one of these for each input, in a list or
+            mapping: `[tokens, {"q": 1.0}]`.
         weights: `"actual"` reads the variances of the weights as they are, `"initializers"` those
             that the initializers would draw.
 

@@ -124,6 +124,8 @@ class State:
         variances: `q - m` by unit, where units of different origin stand side by side.
         chained: Whether positions far apart are alike as `r` of neighbours does not tell.
         raw: Whether no weights have met it since it was given.
+        standard: Whether it stands for data of which nothing was said: every unit by itself has
+            these moments, and what was adapted to the data standardizes it.
         hides: Of a mask, whether it hides some steps; `None` for anything that is no mask.
         reason: Why something of it is not known.
         key: Identity; copies of a state that differ in what is known share it.
@@ -146,6 +148,7 @@ class State:
     variances: Array | None = None
     chained: bool = False
     raw: bool = False
+    standard: bool = False
     hides: bool | None = None
     reason: str = ""
     key: object = field(default_factory=object)

@@ -38,11 +38,32 @@ def test_features_of_unlike_scale_are_standardized_one_by_one(invert):
     assert found["mean"] == pytest.approx(float(truth.mean()), abs=1e-4 * float(truth.std()))
 
 
-def test_without_data_unlike_features_are_unknown():
+def test_moments_of_all_features_do_not_tell_what_a_standardization_leaves():
     layer = L.Normalization()
     layer.adapt(_features())
-    for given in (None, {"q": 1e8}):
-        assert "give `input` a batch" in _first(layer, input=given)[1].unknown[layer.name]
+    snapshot = _first(layer, input={"q": 1e8})[1]
+    assert "give `input` a batch" in snapshot.unknown[layer.name]
+
+
+@pytest.mark.parametrize("before", [[], [L.Rescaling(1 / 255)]], ids=["first", "rescaled"])
+@pytest.mark.parametrize("mean", [0.3, [-5.0, 0.0, 1.0, 1e3]], ids=["alike", "unlike"])
+def test_where_nothing_is_said_the_data_are_those_adapted_to(before, mean):
+    layer = L.Normalization(mean=mean, variance=np.square(mean) + 1)
+    model = keras.Sequential([keras.Input((4,)), *before, layer, L.Dense(32)])
+    snapshot = predict_signal(model)
+    assert not snapshot.unknown
+    assert _values(snapshot, layer)["mean"] == 0
+    assert _values(snapshot, layer)["signal"] == 1
+
+
+def test_unlike_features_of_standard_inputs():
+    """`E (s x + m)^2 = s^2 + m^2` feature by feature, for `x` of mean 0 and variance 1."""
+    mean, deviation = np.array([1.0, 0.0, -3.0, 50.0]), SCALES
+    layer = L.Normalization(mean=mean, variance=deviation**2, invert=True)
+    found = _values(_first(layer)[1], layer)
+    assert found["mean"] == pytest.approx(12)
+    assert found["signal"] == pytest.approx(np.mean(deviation**2))
+    assert found["constant"] == pytest.approx(np.mean(mean**2))
 
 
 def test_features_that_are_all_alike_need_no_data():
@@ -76,5 +97,6 @@ def test_channels_are_rescaled_one_by_one():
     snapshot = _first(layer, (5, 5, 3), input=x)[1]
     truth = x * [1.0, 0.1, -0.01] + [0.0, 1.0, 2.0]
     assert _values(snapshot, layer)["root_mean_square"] == pytest.approx(np.sqrt(np.mean(truth**2)))
-    assert "give `input` a batch" in _first(layer, (5, 5, 3))[1].unknown[layer.name]
+    unsaid = _first(layer, (5, 5, 3), input={"q": 1.0})[1]
+    assert "give `input` a batch" in unsaid.unknown[layer.name]
     assert not predict_signal(keras.Sequential([keras.Input((3,)), L.Rescaling([2.0] * 3)])).unknown
