@@ -73,10 +73,9 @@ def two_ways():
     return keras.Model(inputs, L.Dense(32)(x))
 
 
-def recurrent(kind):
-    return chain(
-        (10, 32), lambda: kind(64, return_sequences=True), lambda: kind(64), dense(None, 32)
-    )
+def recurrent(kind, layers=2):
+    below = [lambda: kind(64, return_sequences=True)] * (layers - 1)
+    return chain((10, 32), *below, lambda: kind(64), dense(None, 32))
 
 
 NETWORKS = {
@@ -222,5 +221,8 @@ NETWORKS = {
     "simple-rnn": (recurrent(L.SimpleRNN), 64, 4),
     "lstm": (recurrent(L.LSTM), 64, 4),
     "gru": (recurrent(L.GRU), 64, 4),
+    "simple-rnn-4": (recurrent(L.SimpleRNN, 4), 64, 8),
+    "lstm-4": (recurrent(L.LSTM, 4), 64, 8),
+    "gru-4": (recurrent(L.GRU, 4), 64, 8),
     "bidirectional": (two_ways, 32, 6),
 }

@@ -122,7 +122,9 @@ def _met(state: State, a: Gradient, b: Gradient) -> Gradient:
             a.g * _slope(state, a) + b.g * _slope(state, b), g, out=np.ones_like(g), where=g > 0
         )
     units = _by_unit(a, b, sizes)
-    return Gradient(g, a.r + b.r, joined(a.sources, b.sources), noise, slope, parts, units, reason)
+    return Gradient(
+        g, a.r + b.r, joined(a.sources, b.sources), noise, slope, parts, units, None, reason
+    )
 
 
 def _by_unit(a: Gradient, b: Gradient, sizes: tuple[float, float]) -> np.ndarray | None:

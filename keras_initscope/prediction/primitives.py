@@ -257,7 +257,13 @@ def scaled_after(factor: float, phi: Nonlinearity) -> Nonlinearity:
 def scaled(x: State, factor: float) -> State:
     """`factor x` for a number: `factor^2 q`, and a gradient `factor^2 g`."""
     if factor == 1:
-        return same_moments(x, parents=(x,), pull=lambda gradient: (gradient,), parts=parts_of(x))
+        return same_moments(
+            x,
+            variances=x.variances,
+            parents=(x,),
+            pull=lambda gradient: (gradient,),
+            parts=parts_of(x),
+        )
     square = factor**2
     through = None
     if x.through is not None:
@@ -269,6 +275,7 @@ def scaled(x: State, factor: float) -> State:
         r=square * x.r,
         mu=factor * x.mu,
         m=square * x.m,
+        variances=None if x.variances is None else square * x.variances,
         parents=(x,),
         through=through,
         parts=filtered(parts_of(x), lambda kernel: factor * kernel),
@@ -305,6 +312,7 @@ def shifted(x: State, mean: Any, square: Any) -> State:
         r=x.r + added,
         mu=x.mu + mean,
         m=x.m + float(np.mean(added)),
+        variances=x.variances,
         parents=(x,),
         through=through,
         parts=None,

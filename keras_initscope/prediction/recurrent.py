@@ -6,7 +6,8 @@ same at every step, which wide networks do not notice (Chen et al., 2018).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -70,19 +71,40 @@ class Held:
     ahead: Array
 
 
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What a step does to gradients; of each factor the mean and the mean square.
+
+    Args:
+        keep: From what is kept at the next step to this one: the forget gate of an LSTM.
+        into: From the output to what is kept.
+        through: Mean factor from what is kept to the weighted sums.
+        weighted: `E (dL/dz)^2`, summed over gates, out of `E d^2` and `E e^2`.
+        direct: Correction of what the output receives from the next step.
+        joint: Mean of the product of `keep` and `through` of one step, over that of their means.
+        loop: Mean factor of what goes through the recurrent kernel: the reset gate of a GRU.
+    """
+
+    keep: tuple[float, float]
+    into: tuple[float, float]
+    through: float
+    weighted: Callable[[float, float], float]
+    direct: Callable[[float], float] = lambda _: 0.0
+    joint: float = 1.0
+    loop: float = 1.0
+
+
 def _ahead(held: Held, old: float, new: float, g: Triple) -> Array:
     """`E c_t g_{t+1}`; the likeness of two steps falls off geometrically with their distance."""
     likeness = np.array([g[2] / g[0] if g[0] > 0 else 0.0, 1.0])
     return old * likeness * held.ahead + new * g[[2, 1]]
 
 
-def _simple(cell: Cell, z: list[Triple], held: Held) -> Any:
+def _simple(cell: Cell, z: list[Triple], held: Held) -> tuple[Held, Back]:
+    """`h = phi(z)`; what is kept is `z`, for one step."""
     h, slope = _moments(cell.phi, z[0], cell.biases[0].mean)
-
-    def back(g_h: float, _: float) -> Any:
-        return [g_h * slope], 0.0, 0.0
-
-    return Held(h, h, held.ahead), back
+    into = (_mean_slope(cell.phi, z[0], cell.biases[0].mean), slope)
+    return Held(h, h, held.ahead), Back((0.0, 0.0), into, 1.0, lambda kept, _: kept)
 
 
 def _lstm(cell: Cell, z: list[Triple], held: Held) -> Any:
@@ -96,12 +118,18 @@ def _lstm(cell: Cell, z: list[Triple], held: Held) -> Any:
     c[2] = min(mean_f * c[0] + mean_i * ahead[0], c[0])  # of this step with the next one
     t, dt = _moments(cell.phi, c, 0.0)
 
-    def back(g_h: float, g_c: float) -> Any:
-        inner = g_c + g_h * o[0] * dt
-        gates = [inner * g[0] * di, inner * held.c[0] * df, inner * i[0] * dg, g_h * t[0] * do]
-        return gates, inner * f[0], 0.0
+    def weighted(kept: float, out: float) -> float:
+        return kept * float(g[0] * di + held.c[0] * df + i[0] * dg) + out * float(t[0] * do)
 
-    return Held(o * t, c, ahead), back
+    mean_o = _mean(cell.gate, z[3], cell.biases[3].mean)
+    into = (mean_o * _mean_slope(cell.phi, c, 0.0), float(o[0]) * dt)
+    through = mean_i * _mean_slope(cell.phi, z[2], cell.biases[2].mean)
+    return Held(o * t, c, ahead), Back((mean_f, float(f[0])), into, through, weighted)
+
+
+def _mean_slope(phi: Nonlinearity, z: Triple, mean: float) -> float:
+    variance, middle = np.array(max(z[0] - mean**2, 0.0)), np.array(mean)
+    return float(np.sqrt(of_pair(phi, variance, np.zeros(()), middle, slopes=True)))
 
 
 def _mean(phi: Nonlinearity, z: Triple, mean: float) -> float:
@@ -121,11 +149,24 @@ def _gru(cell: Cell, z: list[Triple], held: Held) -> Any:
     ahead = _ahead(held, mean, 1 - mean, candidate)
     new[2] = min(mean * new[0] + (1 - mean) * ahead[0], new[0])
 
-    def back(g_h: float, _: float) -> Any:
-        inner = g_h * rest[0] * dc
-        gates = [g_h * (h[0] + candidate[0]) * du, inner * loop[0] * dr, inner]
-        return gates, 0.0, g_h * u[0] + inner * (r[0] - 1) * cell.units * cell.recurrent.square
+    def weighted(kept: float, _: float) -> float:
+        inner = kept * rest[0] * dc
+        return float(kept * (h[0] + candidate[0]) * du + inner * (loop[0] * dr + 1))
 
+    def direct(kept: float) -> float:  # the candidate sees the state before through the reset gate
+        return float(kept * rest[0] * dc * (r[0] - 1) * cell.units * cell.recurrent.square)
+
+    through = (1 - mean) * _mean_slope(cell.phi, z[2] + r * loop, cell.biases[2].mean)
+    joint = float((mean - u[0]) / (mean - mean**2)) if 0 < mean < 1 else 1.0
+    back = Back(
+        (mean, float(u[0])),
+        (1.0, 1.0),
+        through,
+        weighted,
+        direct,
+        joint,
+        _mean(cell.gate, z[1], cell.biases[1].mean),
+    )
     return Held(new, new, ahead), back
 
 
@@ -146,18 +187,16 @@ def _run(cell: Cell, step: Any, x: State, sequences: bool) -> State:
     found = np.array(outputs)
     shape = (steps, cell.units) if sequences else (cell.units,)
     q, p, r = found.T if sequences else found[-1]
-    loop_back, weights = cell.units * cell.recurrent.square, source()
+    weights = source()
 
     def pull(gradient: Gradient) -> tuple[Gradient]:
-        given = np.broadcast_to(gradient.g, (steps,)) if sequences else np.zeros(steps)
-        g_h, g_c, g_x = 0.0, 0.0, np.zeros(steps)
-        for t in reversed(range(steps)):
-            last = float(gradient.g) if t == steps - 1 and not sequences else 0.0
-            at, g_c, direct = backs[t](g_h + given[t] + last, g_c)
-            g_x[t] = cell.units * cell.kernel.square * sum(at)
-            g_h = loop_back * sum(at) + direct
+        z = _backward(backs, cell.units * cell.recurrent.square, _given(gradient, steps, sequences))
+        across = cell.units * cell.kernel.square * z
+        g = np.diagonal(across).copy()
+        r = (across.sum(axis=1) - g) / max(steps - 1, 1)
         noise = gradient.noise + np.log1p(5 / x.units)
-        return (Gradient(g_x, 0 * g_x, frozenset([weights]), noise, reason=gradient.reason),)
+        found = Gradient(g, r, frozenset([weights]), noise, reason=gradient.reason)
+        return (replace(found, across=across),)
 
     return state(
         shape,
@@ -170,6 +209,62 @@ def _run(cell: Cell, step: Any, x: State, sequences: bool) -> State:
         reason=x.reason,
         pull=pull,
     )
+
+
+def _given(gradient: Gradient, steps: int, sequences: bool) -> Array:
+    """`E dL/dh_t dL/dh_s` as it comes from outside, for each pair of steps."""
+    if not sequences:
+        found = np.zeros((steps, steps))
+        found[-1, -1] = float(gradient.g)
+        return found
+    if gradient.across is not None:
+        return gradient.across
+    g, r = (np.broadcast_to(moment, (steps,)) for moment in (gradient.g, gradient.r))
+    found = np.sqrt(np.abs(np.outer(r, r)))
+    np.fill_diagonal(found, g)
+    return found
+
+
+def _backward(backs: list[Back], loop: float, given: Array) -> Array:
+    """`E dL/dz_t dL/dz_s`, summed over gates, for each pair of steps.
+
+    What the cell keeps receives `d_t = k_{t+1} d_{t+1} + i_t e_t`, where `e_t` is the gradient of
+    the output: the given one, and that through the recurrent kernel. Gates of two steps are taken
+    as independent, so that pairs of steps see the means of `k` and `i`, and a step by itself
+    their squares.
+    """
+    steps = len(backs)
+    keep, into, through, joint, loops = (
+        np.array([getattr(back, name) for back in backs])
+        for name in ("keep", "into", "through", "joint", "loop")
+    )
+    held = _held(keep[:, 0])
+    reach = held * into[:, 0]
+    out, kept, z = given.astype(float), np.zeros((steps, steps)), np.zeros((steps, steps))
+    for t in reversed(range(steps)):
+        later = slice(t + 1, steps)
+        if t + 1 < steps:
+            out[t, t + 1 : -1] += loop * loops[t + 1] * loops[t + 2 :] * z[t + 1, t + 2 :]
+            out[t, t] += loop * z[t + 1, t + 1] + backs[t + 1].direct(kept[t + 1, t + 1])
+            both = reach[later, later] @ out[t, later]
+            kept[t, later] = keep[t + 1, 0] * kept[t + 1, later] + into[t, 0] * both
+            kept[t, t] = keep[t + 1, 1] * kept[t + 1, t + 1]
+            kept[t, t] += 2 * keep[t + 1, 0] * into[t, 0] * both[0]
+            kept[later, t], out[later, t] = kept[t, later], out[t, later]
+        kept[t, t] += into[t, 1] * out[t, t]
+        passed = held[t, later] * np.diagonal(kept)[later]
+        z[t, later] = through[t] * through[later] * (kept[t, later] + (joint[later] - 1) * passed)
+        z[t, t] = backs[t].weighted(kept[t, t], out[t, t])
+        z[:, t] = z[t]
+    return z
+
+
+def _held(keep: Array) -> Array:
+    """The share of what is kept at `s` that is kept at `t <= s`: the product of all `keep`."""
+    found = np.eye(len(keep))
+    for t in reversed(range(len(keep) - 1)):
+        found[t, t + 1 :] = keep[t + 1] * found[t + 1, t + 1 :]
+    return found
 
 
 def _cell_of(layer: Any, x: State, gates: int) -> Cell:

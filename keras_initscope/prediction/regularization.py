@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_initscope.prediction.affine import rescaled
+from keras_initscope.prediction.primitives import scaled
 from keras_initscope.prediction.state import State, same_moments
 from keras_initscope.prediction.transfer import UnpredictableError, transfer
 
@@ -20,9 +21,13 @@ def noised(x: State, factor: float, addition: float = 0.0) -> State:
 
     The noise is drawn for every example, so that `p`, `r` and `mu` stay; backward `factor g`.
     """
+    variances = None
+    if x.variances is not None:
+        variances = factor * x.variances + (factor - 1) * x.m + addition
     return same_moments(
         x,
         q=factor * x.q + addition,
+        variances=variances,
         parents=(x,),
         through=None,
         parts=None,
@@ -41,7 +46,7 @@ def _dropped_maps(layer: Any, x: State, **_: Any) -> State:
         raise UnpredictableError("data_format='channels_first'; build the model with channels last")
     factor = 1 / (1 - layer.rate)
     made = noised(x, factor)
-    return same_moments(made, r=factor * x.r, key=made.key)
+    return same_moments(made, r=factor * x.r, variances=made.variances, key=made.key)
 
 
 def _gaussian_dropout(layer: Any, x: State, **_: Any) -> State:
@@ -87,14 +92,14 @@ def _handed_on(layer: Any, x: State, *_: Any, **__: Any) -> State:
 
 
 def _regularized(layer: Any, x: State, **_: Any) -> State:
-    return same_moments(x, parents=(x,), pull=lambda gradient: (gradient,))
+    return scaled(x, 1.0)
 
 
 def _masked(layer: Any, x: State, **_: Any) -> State:
     """Without data no time step is known to be padding; with data some may be."""
     if x.values is not None and (x.values == layer.mask_value).all(axis=-1).any():
         raise UnpredictableError("some time steps are masked; theory takes all of them as seen")
-    return same_moments(x, parents=(x,), pull=lambda gradient: (gradient,))
+    return scaled(x, 1.0)
 
 
 @transfer.register(keras.layers.Rescaling)

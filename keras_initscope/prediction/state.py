@@ -68,6 +68,7 @@ class Gradient:
             the tensor: max pooling sends gradients to where the activation is largest.
         parts: Its linear decomposition into independent gradients; see `parts_of`.
         units: Its second moment by unit over that of all, where units side by side differ.
+        across: Of a sequence, `E dL/dx_t dL/dx_s` for each pair of steps, where it is known.
         reason: Why it is unknown, empty if it is known.
         key: Identity.
     """
@@ -79,13 +80,14 @@ class Gradient:
     slope: Array | None = None
     parts: Mapping[object, tuple[Array, Gradient]] | None = None
     units: Array | None = None
+    across: Array | None = None
     reason: str = ""
     key: object = field(default_factory=object)
 
     def changed(self, g: Array, r: Array, **changes: Any) -> Gradient:
         """What is left of it after anything but addition."""
-        fields = {"slope": None, "parts": None, "units": None, "key": object(), **changes}
-        return replace(self, g=g, r=r, **fields)
+        forgotten = dict.fromkeys(("slope", "parts", "units", "across"))
+        return replace(self, g=g, r=r, **{**forgotten, "key": object(), **changes})
 
     def times(self, factor: Any, **changes: Any) -> Gradient:
         """The second moments times a factor, the same for two positions as for one."""

@@ -20,6 +20,22 @@ def _square(snapshot, layer, kind="activation"):
     return snapshot.find(kind, layer).values["root_mean_square"] ** 2
 
 
+@pytest.mark.parametrize(
+    ("between", "factor"),
+    [(L.Dropout(0.5), 2.0), (L.Rescaling(3.0), 9.0), (L.ActivityRegularization(), 1.0)],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_what_stands_between_keeps_units_apart(between, factor):
+    inputs = keras.Input((64,))
+    beside = [L.Dense(256, kernel_initializer=_wide(s))(inputs) for s in (0.01, 1.0)]
+    made = L.Activation("tanh", name="t")(between(L.Concatenate()(beside)))
+    snapshot = predict_signal(keras.Model(inputs, made), weights="initializers")
+    variances = factor * np.array([64 * 1e-4, 64.0])
+    assert _square(snapshot, "t") == pytest.approx(
+        np.mean(second_moment(TANH, variances)), rel=1e-3
+    )
+
+
 def test_branches_of_unlike_scale_side_by_side():
     inputs = keras.Input((64,))
     small, large = (L.Dense(256, kernel_initializer=_wide(s))(inputs) for s in (0.01, 1.0))
