@@ -1,0 +1,219 @@
+"""What was measured or predicted, where, and when: the data of one look at a model.
+
+Owns the shapes of the data and views of it. Computes no statistic, reads no model, writes no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Quantity(StrEnum):
+    """What a tensor is to its layer.
+
+    A kernel multiplies the signal (also a scale such as `gamma`, an embedding, a recurrent
+    kernel), a bias is added to it (also `beta`). The preactivation is what the activation function
+    receives, the activation is what the layer gives on. A gradient is that of the loss, unscaled;
+    an update is what one training step added to a kernel.
+    """
+
+    KERNEL = "kernel"
+    BIAS = "bias"
+    PREACTIVATION = "preactivation"
+    ACTIVATION = "activation"
+    KERNEL_GRADIENT = "kernel_gradient"
+    BIAS_GRADIENT = "bias_gradient"
+    PREACTIVATION_GRADIENT = "preactivation_gradient"
+    ACTIVATION_GRADIENT = "activation_gradient"
+    KERNEL_UPDATE = "kernel_update"
+
+    @property
+    def is_gradient(self) -> bool:
+        """Whether this is a derivative of the loss."""
+        return self.value.endswith("_gradient")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tap:
+    """The address of one measured tensor.
+
+    Args:
+        layer: Path of the layer from the model down, e.g. `"block2/dense"`.
+        quantity: What the tensor is to the layer.
+        depth: Position of the layer in forward order, from 0.
+        size: Number of elements measured.
+        part: Which of several tensors of the same quantity, e.g. `"recurrent_kernel"`; empty for
+            the only or the main one.
+    """
+
+    layer: str
+    quantity: Quantity
+    depth: int
+    size: int
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """Layer path and part in one string."""
+        return f"{self.layer}/{self.part}" if self.part else self.layer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Histogram:
+    """Counts of values in exponent buckets, the occupied buckets only.
+
+    Args:
+        buckets: `(k,)` bucket numbers, increasing; the module `buckets` knows their edges.
+        counts: `(k,)` number of values in each.
+    """
+
+    buckets: NDArray[np.int32]
+    counts: NDArray[np.int64]
+
+    @property
+    def total(self) -> int:
+        """How many values were counted, non-finite ones included."""
+        return int(self.counts.sum())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorStats:
+    """Statistics of one tensor at one step.
+
+    Args:
+        tap: Which tensor.
+        values: Statistic name to value; the names are the rows of `measurement.statistics`.
+        histogram: Its distribution, where it was asked for.
+    """
+
+    tap: Tap
+    values: Mapping[str, float]
+    histogram: Histogram | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerInfo:
+    """One layer of the watched model.
+
+    Args:
+        path: Path from the model down.
+        kind: Name of its class.
+        depth: Position in forward order, from 0.
+        activation: Name of its activation function, or `None`.
+    """
+
+    path: str
+    kind: str
+    depth: int
+    activation: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelInfo:
+    """The watched model, once a fit.
+
+    Args:
+        name: The model's name.
+        layers: Its layers in forward order.
+        planned_steps: Training steps the fit will take, or `None` where nobody knows.
+    """
+
+    name: str
+    layers: tuple[LayerInfo, ...]
+    planned_steps: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepInfo:
+    """What happened around a measured step.
+
+    Args:
+        loss: Loss of the batch before the step, unscaled; `None` where the step does not tell.
+        learning_rate: Learning rate of the step, or `None`.
+        time: Seconds since the epoch (1970) when it was measured.
+        updates: Training steps between the two looks that `kernel_update` compares.
+    """
+
+    loss: float | None
+    learning_rate: float | None
+    time: float
+    updates: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """Everything measured at one step, or predicted for it.
+
+    Args:
+        step: Training steps taken before it; 0 is the initialization.
+        info: What happened around it.
+        stats: One entry a tensor, in forward order.
+        origin: `"measured"` or `"predicted"`.
+        unknown: Path of each layer that a prediction says nothing of, and why.
+    """
+
+    step: int
+    info: StepInfo
+    stats: tuple[TensorStats, ...]
+    origin: str = "measured"
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    def profile(self, quantity: Quantity | str, statistic: str) -> dict[str, float]:
+        """One statistic over depth.
+
+        Args:
+            quantity: A `Quantity` or its name.
+            statistic: Name of the statistic.
+
+        Returns:
+            Layer path (and part) to value, in forward order.
+
+        Example:
+
+        ```python
+        from keras_initscope.records import Quantity, Snapshot, StepInfo, Tap, TensorStats
+
+        tap = Tap(layer="dense", quantity=Quantity.KERNEL, depth=0, size=12)
+        stats = TensorStats(tap=tap, values={"variance": 0.5})
+        info = StepInfo(loss=1.2, learning_rate=0.1, time=0.0)
+        snapshot = Snapshot(step=0, info=info, stats=(stats,))
+        assert snapshot.profile("kernel", "variance") == {"dense": 0.5}
+        ```
+        """
+        wanted = Quantity(quantity)
+        return {
+            entry.tap.name: entry.values[statistic]
+            for entry in self.stats
+            if entry.tap.quantity is wanted and statistic in entry.values
+        }
+
+    def find(self, quantity: Quantity | str, layer: str) -> TensorStats:
+        """The statistics of one tensor.
+
+        Args:
+            quantity: A `Quantity` or its name.
+            layer: Layer path, with the part where there is one.
+
+        Returns:
+            The entry.
+
+        Raises:
+            KeyError: If it was not measured; names what was.
+        """
+        wanted = Quantity(quantity)
+        known: list[Any] = []
+        for entry in self.stats:
+            if entry.tap.quantity is wanted:
+                if entry.tap.name == layer:
+                    return entry
+                known.append(entry.tap.name)
+        raise KeyError(
+            f"No {wanted} of layer {layer!r} was measured at step {self.step}. "
+            f"Measured layers with that quantity: {known}."
+        )
