@@ -11,7 +11,7 @@ def measured(build, draws, batch=64, seed=0, sample=None):
     """`{layer: (q, g)}`, means over draws of fresh weights, inputs and cotangents."""
     totals = {}
     for draw in range(draws):
-        keras.utils.clear_session()  # so that names repeat
+        keras.utils.clear_session(free_memory=False)  # so that names repeat
         keras.utils.set_random_seed(seed + draw)
         model = build()
         rng = np.random.default_rng(seed + draw)
@@ -42,7 +42,7 @@ def moments_of(model, x, rng):
 
 def predicted(build, weights="initializers", **options):
     """The same from theory."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
     model = build()
     snapshot = predict_signal(model, weights=weights, **options)

@@ -26,6 +26,9 @@ SATURATED_SLOPE = 0.05
 #: Elements of a large tensor reduced at once; temporaries of this size stay in the cache.
 PIECE = 1 << 18
 
+#: Elements up to which a mask for the non-finite costs less than tracing a way without one too.
+_MASKED = 1 << 14
+
 _SIGNALS = frozenset({Quantity.PREACTIVATION, Quantity.ACTIVATION})
 _STEEPEST = 126  # greatest exponent of 2 of which the reciprocal is a normal float32 too
 # Looked up: devices take powers and reciprocals of many numbers at once by formulas that are off.
@@ -265,6 +268,9 @@ def table(statistics: Sequence[Statistic], values: Any, slopes: Any, bounds: Any
         view = View(values, slopes, bounds, clean=clean)
         return ops.stack([view.scale, *(row.of(view) for row in statistics)], axis=1)
 
+    shape = tuple(values.shape)
+    if None not in shape and prod(shape) <= _MASKED:
+        return numbers(False)
     # A sum is finite only if every element is; then no mask is needed, which is nearly always.
     total = ops.sum(ops.cast(values, "float32"))
     return ops.cond(ops.isfinite(total), lambda: numbers(True), lambda: numbers(False))

@@ -220,7 +220,7 @@ def uncounted(x, y):
 
 def train(build, feed, monitors, *, optimizer="adam", epochs=2, **compiled):
     """Everything that training leaves, in exact bits."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(7)
     model, (x, y) = build()
     model.compile(optimizer() if callable(optimizer) else optimizer, "mse", **compiled)

@@ -32,6 +32,14 @@ def _float32(name):
     return VALUES[name].astype(np.float32)
 
 
+@pytest.fixture(params=[True, False], ids=["masked", "chosen"])
+def masked(request, monkeypatch):
+    """Small tensors always have a mask; of large ones the graph chooses, here of all."""
+    if not request.param:
+        monkeypatch.setattr(statistics, "_MASKED", 0)
+
+
+@pytest.mark.usefixtures("masked")
 @pytest.mark.parametrize("name", VALUES)
 def test_every_row_is_what_numpy_says(name):
     values = _float32(name)
@@ -56,6 +64,7 @@ def test_half_precision_squares_do_not_overflow():
     assert_agree(measure([values]).values, reference(exact))
 
 
+@pytest.mark.usefixtures("masked")
 def test_non_finite_values_are_counted_and_left_out():
     values = _float32("normal")
     values[3, 1], values[5, 1], values[7, 2] = np.nan, np.inf, -np.inf

@@ -18,7 +18,7 @@ def _scatter(build, layer, x, draws=8):
     """Root mean square over networks of `measured / predicted - 1`, and the error stated."""
     ratios, snapshot = [], None
     for draw in range(draws):
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(draw)
         model = build()
         found = keras.Model(model.inputs[0], model.get_layer(layer).output)(x, training=True)

@@ -42,7 +42,7 @@ def test_a_batch_normalization_divides_by_what_is_not_common():
     """On a 3 x 3 map of mostly constant signal the borders more than double the variance."""
     variances = []
     for draw in range(8):
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(draw)
         convolution = L.Conv2D(256, 3, padding="same", name="c")
         model = keras.Sequential([keras.Input((3, 3, 64)), convolution, L.BatchNormalization()])
