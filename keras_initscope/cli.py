@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_initscope import __version__, presets
-from keras_initscope.inspection import InspectionError, has_loss, inspect, loading
+from keras_initscope.inspection import InspectionError, has_loss, loading
+from keras_initscope.inspection.look import look
 from keras_initscope.presets import PresetError, Result
 from keras_initscope.presets.digits import digits
 from keras_initscope.writers import write_report
@@ -108,7 +109,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    report = inspect(*_model_and_data(arguments), loss=arguments.loss)
+    model, x, y, steps = _model_and_data(arguments)
+    report = look(model, x, y, arguments.loss, steps)
     print(report)
     if arguments.out is not None:
         try:
@@ -121,20 +123,22 @@ def _inspect(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _model_and_data(arguments: argparse.Namespace) -> tuple[Any, Any, Any]:
-    """The model, inputs and targets; targets only where there is a loss for them."""
+def _model_and_data(arguments: argparse.Namespace) -> tuple[Any, Any, Any, int | None]:
+    """The model, inputs, targets where there is a loss for them, and steps if not in the model."""
     loss = arguments.loss
     arrays = None if arguments.data == "digits" else loading.load_arrays(arguments.data)
     has_targets = arrays is None or "y" in arrays
     compiled = has_targets and loss is None
     model = loading.load_model(arguments.model, unsafe=arguments.unsafe, compiled=compiled)
+    steps = None if compiled else loading.steps_in(arguments.model, unsafe=arguments.unsafe)
     with_loss = has_targets and (loss is not None or has_loss(model))
     if arrays is not None:
-        return model, loading.inputs_from(model, arrays), arrays["y"] if with_loss else None
+        x, y = loading.inputs_from(model, arrays), arrays["y"] if with_loss else None
+        return model, x, y, steps
     data = digits(seed=0)
     x = loading.suited_images(model, data.train_x)
     labels = data.train_y[: len(x)]
-    return model, x, loading.suited_labels(model, labels, loss) if with_loss else None
+    return model, x, loading.suited_labels(model, labels, loss) if with_loss else None, steps
 
 
 def _progress() -> Callable[[str], None]:

@@ -161,6 +161,26 @@ def test_inspect_prints_the_report_of_a_saved_model(in_folder, capsys, loss, sho
     assert re.search(r"^0 +dense\w* +Dense +0\.", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("loss", [[], ["--loss", "mean_absolute_error"]], ids=["own", "other"])
+def test_inspect_says_of_a_trained_model_that_it_is_one(in_folder, capsys, loss):
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(1)], name="net")
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((8, 64)), np.zeros((8, 1)), batch_size=2, verbose=0)
+    model.save("model.keras")
+    np.savez("data.npz", x=np.random.default_rng(0).normal(size=(20, 64)), y=np.zeros((20, 1)))
+    assert main(["inspect", "model.keras", "--data", "data.npz", *loss]) == 0
+    out = capsys.readouterr().out
+    assert "20 examples, step 4, loss " in out
+    assert "those of a trained model are not" in out
+
+
+def test_inspect_does_not_list_all_labels_that_are_out_of_range(in_folder, capsys):
+    np.savez("data.npz", x=np.zeros((256, 64)), y=np.full(256, 77))
+    model = _saved("sparse_categorical_crossentropy", activation="softmax")
+    assert main(["inspect", model, "--data", "data.npz"]) == 2
+    assert capsys.readouterr().err.count("77") < 100
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (12, 10, 3)])
 def test_inspect_brings_the_digits_into_the_form_that_the_model_takes(in_folder, capsys, shape):
     assert main(["inspect", _saved(shape=shape), "--data", "digits"]) == 0

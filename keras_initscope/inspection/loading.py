@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_initscope import graph
+from keras_initscope.callbacks.watch import steps_taken
 from keras_initscope.inspection.batch import InspectionError, examples_of
 
 _FREE = 32  # rows and columns where a model takes images of any size
@@ -59,6 +60,14 @@ def load_model(path: str | Path, *, unsafe: bool = False, compiled: bool = True)
         raise InspectionError(
             f"The model in {str(file)!r} cannot be loaded: {lines[0]} {hint}"
         ) from error
+
+
+def steps_in(path: str | Path, *, unsafe: bool = False) -> int:
+    """Training steps that the model in a file has taken, as far as its optimizer can be loaded."""
+    try:
+        return steps_taken(load_model(path, unsafe=unsafe))
+    except InspectionError:
+        return 0
 
 
 def load_arrays(path: str | Path) -> dict[str, NDArray[Any]]:

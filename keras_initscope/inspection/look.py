@@ -44,6 +44,13 @@ _SCALED = (
     "loss in the deepest layer where both are known."
 )
 
+_UNCERTAIN = (
+    "From layer {} on, networks of this width differ from each other, and theory from any one of "
+    "them, by a factor of ten and more. What helps theory and network: wider layers, normalization "
+    "layers, or `calibrate`."
+)
+_TENFOLD = float(np.sqrt(np.expm1(np.log(10) ** 2)))  # of a log-normal variable
+
 _TRAINED = (
     "Theory takes weights to be independent; those of a trained model are not. The scatter that is "
     "stated for theory is that of fresh weights."
@@ -104,6 +111,11 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
     assert all(0.2 < row.q_ratio < 5 for row in report.rows[:5])  # of one unit none is typical
     ```
     """
+    return look(model, x, y, loss)
+
+
+def look(model: Any, x: Any, y: Any, loss: Any, steps: int | None = None) -> Report:
+    """As `inspect`, of a model that is known to have been trained for so many steps."""
     backend = backends.current()
     if not isinstance(model, keras.Model):
         raise InspectionError(
@@ -113,7 +125,7 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
     check_inputs(model, batch)
     batch = replace(batch, x=graph.as_taken(model, batch.x))
     _build(model, batch)
-    taken = steps_taken(model)
+    taken = steps_taken(model) if steps is None else steps
     with undisturbed(model):
         step, words = step_of(model, batch, y, loss)
         notes: list[str] = []
@@ -128,8 +140,9 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
         predicted = _predicted(model, batch)
     rescale = words != COTANGENT
     predicted = matched(predicted, measured, rescale=rescale)
-    notes.extend([_SCALED] if rescale else [])
+    notes.extend([_SCALED] if rescale and _has_gradients(predicted) else [])
     notes.extend([_TRAINED] if taken else [])
+    notes.extend(_uncertain(predicted))
     return Report(
         model=info,
         measured=measured,
@@ -139,6 +152,15 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
         examples=batch.examples,
         notes=(*notes, *_nonfinite(batch, measured)),
     )
+
+
+def _uncertain(predicted: Snapshot) -> list[str]:
+    errors = predicted.profile(Quantity.ACTIVATION, "relative_error")
+    return [_UNCERTAIN.format(path) for path, error in errors.items() if error > _TENFOLD][:1]
+
+
+def _has_gradients(predicted: Snapshot) -> bool:
+    return any(stats.tap.quantity in _BACKWARD for stats in predicted.stats)
 
 
 def _build(model: Any, batch: Batch) -> None:
@@ -218,6 +240,7 @@ def _nonfinite(batch: Batch, measured: Snapshot) -> list[str]:
             count = int(measured.find(tap.quantity, tap.name).values["nonfinite_count"])
             notes.append(
                 f"{name} are NaN or infinite from the {tap.quantity.value.split('_')[0]} of layer "
-                f"{tap.layer} on: {count} of {tap.size} there. All numbers are of the finite ones."
+                f"{tap.layer} on: {count} of {tap.size} there."
+                + (" All numbers are of the finite ones." if count < tap.size else "")
             )
     return notes

@@ -5,13 +5,13 @@ Owns elementwise nonlinearities and the softmax.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import keras
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.special import ndtr
 
 from keras_initscope.activations import as_nonlinearity
@@ -23,8 +23,8 @@ from keras_initscope.prediction.transfer import UnpredictableError, transfer
 _REACH = 9.0  # standard deviations
 _SCORES = np.linspace(-_REACH, _REACH, 361)
 _DENSITY = np.exp(-(_SCORES**2) / 2) / np.exp(-(_SCORES**2) / 2).sum()
-_LOGS = np.linspace(-40, 5, 181)  # log(t e^z), of which exp(w - e^w) is smooth on this grid
-_STEPS = np.full(len(_LOGS), _LOGS[1] - _LOGS[0])
+_LOGS = np.linspace(-40, 5, 181)  # log w, of which w^k e^-w is smooth on this grid
+_STEP = float(_LOGS[1] - _LOGS[0])
 _SOFTMAX = (keras.activations.softmax,)
 
 
@@ -49,11 +49,10 @@ def through(activation: Any, x: State) -> State:
 def softmax(x: State) -> State:
     """Softmax over the last axis, of independent Gaussian logits.
 
-    With `v` the variance of the logits, `n` of them: `E s = 1/n`;
-    `E s^2 = int_0^inf t E[e^(2z - t e^z)] E[e^(-t e^z)]^(n-1) dt`, since
-    `1/S^2 = int t e^(-tS) dt`; two examples whose logits have the covariance `c` have
-    `E s_a s_b = (n^2 E s^2)^(c/v) / n^2`, exact at `c = 0` and `c = v`. Backward the mean square of
-    the Jacobian `s_i (delta_ij - s_j)`, see `softmax_slope`.
+    With `v` the variance of the logits, `n` of them: `E s = 1/n`; `E s^2` see `softmax_square`; two
+    examples whose logits have the covariance `c` have `E s_a s_b = (n^2 E s^2)^(c/v) / n^2`, exact
+    at `c = 0` and `c = v`. Backward the mean square of the Jacobian `s_i (delta_ij - s_j)`, see
+    `softmax_slope`.
     """
     n = x.units
     variance = np.maximum(x.q - x.mu**2, 0.0)
@@ -65,8 +64,13 @@ def softmax(x: State) -> State:
         )
         return (n * n * q) ** share / n**2
 
+    middle = float(np.mean(variance))
+    passed = _elasticity(softmax_square, middle, n) ** 2 * x.scatter
+
     def pull(gradient: Gradient) -> tuple[Gradient]:
-        return (gradient.times(over_rows(lambda v: softmax_slope(v, n), variance)),)
+        drift = abs(_elasticity(softmax_slope, middle, n)) * float(np.sqrt(x.scatter))
+        slope = over_rows(lambda v: softmax_slope(v, n), variance)
+        return (gradient.times(slope, drift=gradient.drift + drift),)
 
     return state(
         x.shape,
@@ -76,6 +80,7 @@ def softmax(x: State) -> State:
         1 / n,
         sources=x.sources,
         noise=x.noise,
+        scatter=passed,
         parents=(x,),
         received=x,
         reason=x.reason,
@@ -83,13 +88,18 @@ def softmax(x: State) -> State:
     )
 
 
-@lru_cache(maxsize=4096)
+def _elasticity(moment: Callable[[float, int], float], variance: float, n: int) -> float:
+    """`d log moment / d log variance`."""
+    if variance <= 0:
+        return 0.0
+    low, high = (moment(variance * factor, n) for factor in (0.98, 1.02))
+    return float(np.log(high / low) / np.log(1.02 / 0.98)) if low > 0 < high else 0.0
+
+
 def softmax_square(variance: float, n: int) -> float:
     """`E s^2` of one of `n` softmax outputs whose logits are independent `N(0, variance)`.
 
-    With `t = e^-u` and `w = z - u` the integral runs over the logit and over `w`, both of which
-    keep their scale whatever the variance, `int e^(2w - e^w) E_z L(z - w)^(n-1) dw` with
-    `L(u) = E exp(-e^(z - u))`.
+    `1/S^2 = int t e^(-tS) dt`, hence `int A_2 L^(n-1) du` with `t = e^-u`; see `_Integrands`.
 
     Example:
 
@@ -101,34 +111,14 @@ def softmax_square(variance: float, n: int) -> float:
     """
     if variance <= 0 or n == 1:
         return 1 / n**2
-    deviation = float(np.sqrt(variance))
-    u = np.linspace(-_REACH * deviation - 5, _REACH * deviation + 25, 800)
-    at = deviation * _SCORES[:, None] - _LOGS
-    others = np.minimum(CubicSpline(u, _log_laplace(u, deviation))(at), 0.0)
-    found = _DENSITY @ np.exp((n - 1) * others + 2 * _LOGS - np.exp(_LOGS)) @ _STEPS
-    return float(np.clip(found, 1 / n**2, 1 / n))
+    of = _Integrands.of(variance)
+    return float(np.clip(of.power(2) @ np.exp((n - 1) * of.others), 1 / n**2, 1 / n))
 
 
-def _log_laplace(u: Array, deviation: float) -> Array:
-    """`log E exp(-e^(z - u))`, by the density of `z` or by that of `w = log(t e^z)`.
-
-    The one is smooth on the grid where `z` varies little, the other where it varies much.
-    """
-    if deviation < 1:
-        rest = -np.expm1(-np.exp(deviation * _SCORES - u[:, None])) @ _DENSITY
-    else:
-        rest = ndtr(-(u[:, None] + _LOGS) / deviation) @ (_STEPS * np.exp(_LOGS - np.exp(_LOGS)))
-    return np.asarray(np.log1p(-np.minimum(rest, 1 - 1e-16)))
-
-
-def alone(activation: Any, x: State) -> State:
-    """An activation that is a layer of its own: what it receives is another layer's."""
-    return replace(through(activation, x), received=None)
-
-
-@lru_cache(maxsize=256)
 def softmax_slope(variance: float, n: int) -> float:
-    """`sum_j E (ds_j/dz_i)^2 = E s_i^2 (1 - 2 s_i + sum_j s_j^2)`, from a fixed set of logits.
+    """`sum_j E (ds_j/dz_i)^2 = E s_i^2 (1 - 2 s_i + sum_j s_j^2)`, logits as in `softmax_square`.
+
+    `E s^k = int A_k L^(n-1) du / (k-1)!` and `E s_i^2 s_j^2 = int A_2^2 L^(n-2) du / 3!`.
 
     Example:
 
@@ -138,12 +128,54 @@ def softmax_slope(variance: float, n: int) -> float:
     assert abs(softmax_slope(0.0, 10) - 0.009) < 1e-9
     ```
     """
-    draws = int(np.clip(400_000 // n, 16, 40_000))
-    z = np.sqrt(variance) * np.random.default_rng(0).standard_normal((draws, n))
-    weights = np.exp(z - z.max(axis=1, keepdims=True))
-    s = weights / weights.sum(axis=1, keepdims=True)
-    squares = s**2
-    return float(np.mean(squares * (1 - 2 * s + squares.sum(axis=1, keepdims=True))))
+    if variance <= 0 or n == 1:
+        return (1 - 1 / n) / n**2
+    of = _Integrands.of(variance)
+    rest = np.exp((n - 1) * of.others)
+    one = (of.power(2) - of.power(3) + of.power(4) / 6) @ rest
+    two = (of.power(2) * of.a[0]) @ np.exp((n - 2) * of.others) * (n - 1) / 6
+    return max(float(one + two), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Integrands:
+    """What the moments of a softmax are integrals of, over `u = -log t`.
+
+    Args:
+        step: Of the grid of `u`.
+        others: `log L = log E e^-w` of one logit, with `w = e^(z - u)`.
+        a: `A_k = E w^k e^-w` for `k` = 2, 3 and 4.
+    """
+
+    step: float
+    others: Array
+    a: Array
+
+    def power(self, k: int) -> Array:
+        """`A_k du`."""
+        return np.asarray(self.a[k - 2] * self.step)
+
+    @classmethod
+    @lru_cache(maxsize=512)
+    def of(cls, variance: float) -> _Integrands:
+        """By the density of `z`, smooth on its grid if `z` varies little, or else of `log w`."""
+        deviation = float(np.sqrt(variance))
+        u, step = np.linspace(-_REACH * deviation - 5, _REACH * deviation + 25, 800, retstep=True)
+        if deviation < 1:
+            w = np.exp(deviation * _SCORES - u[:, None])
+            a = [(w**k * np.exp(-w)) @ _DENSITY for k in (2, 3, 4)]
+            lost = -np.expm1(-w) @ _DENSITY
+        else:
+            w, at = np.exp(_LOGS), (u[:, None] + _LOGS) / deviation
+            density = np.exp(-(at**2) / 2) * _STEP / (deviation * np.sqrt(2 * np.pi))
+            a = [density @ (w**k * np.exp(-w)) for k in (2, 3, 4)]
+            lost = ndtr(-at) @ (_STEP * w * np.exp(-w))  # of 1 - e^-w, by parts
+        return cls(float(step), np.log1p(-np.minimum(lost, 1 - 1e-16)), np.stack(a))
+
+
+def alone(activation: Any, x: State) -> State:
+    """An activation that is a layer of its own: what it receives is another layer's."""
+    return replace(through(activation, x), received=None)
 
 
 @transfer.register(keras.layers.Activation)

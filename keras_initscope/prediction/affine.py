@@ -51,6 +51,7 @@ def rescaled(x: State, factor: Any, shift: Any) -> State:
         of_batch(values),
         sources=x.sources,
         noise=x.noise,
+        scatter=x.scatter,
         parents=(x,),
         pull=lambda gradient: (gradient.times(square),),
     )
@@ -81,6 +82,7 @@ def times_and_plus(
         raw=x.raw,
         sources=x.sources,
         noise=x.noise,
+        scatter=x.scatter,
         parents=(x,),
         reason=x.reason,
         pull=lambda gradient: (gradient.times(factor[0]),),

@@ -79,6 +79,7 @@ def attended(
         float(np.mean(value.mu)),
         sources=joined(query.sources, key.sources, value.sources),
         noise=value.noise + np.log1p(5 / query.units),
+        scatter=value.scatter + np.log1p(5 / query.units),
         parents=(query, key, value),
         pull=pull,
     )
@@ -183,6 +184,7 @@ def _heads_as_queries(x: State, query: State, value: State) -> State:
         x.mu,
         sources=x.sources,
         noise=x.noise,
+        scatter=x.scatter,
         parents=x.parents,
         pull=_shared_heads(x, query, value),
     )

@@ -112,7 +112,10 @@ def _met(state: State, a: Gradient, b: Gradient) -> Gradient:
         reason = "gradients that depend on each other meet before it"
     sizes = float(np.mean(a.g)), float(np.mean(b.g))
     total = sum(sizes)
-    noise = (sizes[0] * a.noise + sizes[1] * b.noise) / total if total > 0 else a.noise
+    noise, drift = (
+        (sizes[0] * one + sizes[1] * other) / total if total > 0 else one
+        for one, other in ((a.noise, b.noise), (a.drift, b.drift))
+    )
     parts = dict(gradient_parts(a))
     for key, (kernel, part) in gradient_parts(b).items():
         parts[key] = (added(parts[key][0], kernel) if key in parts else kernel, part)
@@ -123,7 +126,7 @@ def _met(state: State, a: Gradient, b: Gradient) -> Gradient:
         )
     units = _by_unit(a, b, sizes)
     return Gradient(
-        g, a.r + b.r, joined(a.sources, b.sources), noise, slope, parts, units, None, reason
+        g, a.r + b.r, joined(a.sources, b.sources), noise, drift, slope, parts, units, None, reason
     )
 
 

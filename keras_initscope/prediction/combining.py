@@ -55,7 +55,8 @@ def summed(terms: list[State], signs: list[float] | None = None) -> State | Unkn
         sum(s * t.mu for s, t in signed),
         m=float(np.mean(totals[3])),
         sources=joined(*(t.sources for t in terms)),
-        noise=_shared_noise(terms),
+        noise=_of_shares(terms, "noise"),
+        scatter=_of_shares(terms, "scatter"),
         parents=tuple(terms),
         parts=parts,
         reason=next((t.reason for t in terms if t.reason), ""),
@@ -66,10 +67,10 @@ def summed(terms: list[State], signs: list[float] | None = None) -> State | Unkn
     )
 
 
-def _shared_noise(terms: list[State]) -> float:
+def _of_shares(terms: list[State], name: str) -> float:
     """That of the branches, weighted with their share of the sum."""
     weights = np.array([float(np.mean(t.q)) for t in terms])
-    noises = np.array([t.noise for t in terms])
+    noises = np.array([getattr(t, name) for t in terms])
     total = weights.sum()
     return float(weights @ noises / total) if total > 0 else float(noises.max())
 
@@ -133,6 +134,7 @@ def multiplied(a: State, b: State) -> State | Unknown:
         m=a.m * b.m,
         sources=joined(a.sources, b.sources),
         noise=a.noise + b.noise,
+        scatter=a.scatter + b.scatter,
         parents=(a, b),
         reason=a.reason or b.reason,
         pull=pull,

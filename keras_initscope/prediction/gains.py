@@ -84,7 +84,7 @@ def criticality(
 
     Raises:
         ValueError: If the activation cannot be read or is not elementwise, or a variance is
-            negative.
+            negative or not finite.
 
     Example:
 

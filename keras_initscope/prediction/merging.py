@@ -135,6 +135,7 @@ def _side_by_side(
         m=float(m),
         sources=joined(*(x.sources for x in inputs)),
         noise=float(np.mean([x.noise for x in inputs])),
+        scatter=float(np.mean([x.scatter for x in inputs])),
         parents=tuple(inputs),
         reason=next((x.reason for x in inputs if x.reason), ""),
         pull=pull,
@@ -176,6 +177,7 @@ def _greatest(inputs: list[State], sign: float) -> State:
         sign * mean,
         sources=joined(a.sources, b.sources),
         noise=max(a.noise, b.noise),
+        scatter=max(a.scatter, b.scatter),
         parents=(a, b),
         pull=lambda gradient: (
             gradient.times(chance),
@@ -227,6 +229,7 @@ def _(layer: Any, inputs: list[State], **_: Any) -> State:
         mean,
         sources=joined(a.sources, b.sources),
         noise=a.noise + b.noise + np.log1p(5 / n),
+        scatter=a.scatter + b.scatter + np.log1p(5 / n),
         parents=(a, b),
         pull=lambda gradient: (
             gradient.times(b.q),

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_initscope.prediction.affine import rescaled, times_and_plus
-from keras_initscope.prediction.primitives import broad
+from keras_initscope.prediction.primitives import broad, kurtosis
 from keras_initscope.prediction.state import Array, Gradient, State, same_moments, state
 from keras_initscope.prediction.transfer import UnpredictableError, apply, resets, transfer
 from keras_initscope.prediction.weights import (
@@ -25,7 +25,6 @@ from keras_initscope.prediction.weights import (
     values_of,
     weights_of,
 )
-from keras_initscope.theory.moments import moment
 
 _ONE = Weights(square=1.0, mean=1.0)
 _TINY = 1e-12  # as Keras keeps the length of a vector from being zero
@@ -63,7 +62,7 @@ def standardized(
     q = np.where(np.isnan(q), gamma.square + beta.square, q)
 
     def pull(gradient: Gradient) -> tuple[Gradient]:
-        return (gradient.times(scale * back),)
+        return (gradient.times(scale * back, noise=gradient.deviation, drift=0.0),)
 
     return state(
         x.shape,
@@ -145,6 +144,7 @@ def _fields(x: State) -> dict[str, Any]:
             "m",
             "sources",
             "noise",
+            "scatter",
             "parents",
             "pull",
             "reason",
@@ -199,15 +199,13 @@ def _fluctuation(x: State, n: int, centred: bool) -> float:
     Two directions of `n` are taken out of the gradient, and `E 1/s^2` exceeds `1 / E s^2` by the
     variance of `s^2`: for Gaussian units, `k = 3`, the two make up for each other.
     """
-    kurtosis = 3.0
+    found = 3.0
     if x.through is not None:
         phi, base = x.through
         mean, variance = float(np.mean(base.mu)), float(np.mean(base.q - base.mu**2))
         if variance > 0 and phi.spread is None:
-            shift = float(np.mean(x.mu)) if centred else 0.0
-            fourth = moment(phi, lambda z: (phi.f(z) - shift) ** 4, variance, mean)
-            kurtosis = float(fourth / np.mean(x.q - shift**2) ** 2)
-    return max(1 - 2 / n, 0.0) * (1 + (kurtosis - 1) / n)
+            found = kurtosis(phi, variance, mean, float(np.mean(x.mu)) if centred else 0.0)
+    return max(1 - 2 / n, 0.0) * (1 + (found - 1) / n)
 
 
 @resets(keras.layers.LayerNormalization)

@@ -79,6 +79,7 @@ def largest(x: State, matrices: list[Array]) -> State:
         m=_anywhere(phi, base, float(count.mean())),
         sources=x.sources,
         noise=x.noise,
+        scatter=x.scatter,
         parents=(x,),
         reason=x.reason,
         pull=pull,

@@ -22,11 +22,13 @@ from keras_initscope.prediction.state import (
     state,
 )
 from keras_initscope.theory.callables import from_callable
+from keras_initscope.theory.moments import moment
 from keras_initscope.theory.nonlinearity import Nonlinearity
 
 _BROAD = 0.3  # relative spread of variances beyond which units are taken group by group
 _GROUPS = 24
 _SMALL = 1e-4
+_STEP = 0.02  # relative, of a variance, to see how a moment changes with it
 
 
 def fresh(x: State, shape: tuple[int, ...], maps: tuple[Array, Array, Array], **more: Any) -> State:
@@ -42,8 +44,11 @@ def fresh(x: State, shape: tuple[int, ...], maps: tuple[Array, Array, Array], **
         A state whose only source is these weights.
     """
     noise = x.noise + np.log1p(5 / shape[-1]) + np.log1p(unevenness(x))
+    scatter = x.scatter + np.log1p(
+        2 / shape[-1]
+    )  # of the mean square of Gaussians; see `activated`
     more.setdefault("parents", (x,))
-    return state(shape, *maps, noise=noise, reason=x.reason, **more)
+    return state(shape, *maps, noise=noise, scatter=scatter, reason=x.reason, **more)
 
 
 def unevenness(x: State) -> float:
@@ -71,7 +76,7 @@ def weighted_gradient(
     a second time, as in a layer that is shared, they do not.
     """
     noise = gradient.noise + np.log1p(5 / width)
-    return Gradient(g, r, frozenset([weights]), noise, reason=gradient.reason)
+    return Gradient(g, r, frozenset([weights]), noise, gradient.drift, reason=gradient.reason)
 
 
 def with_bias(x: State, square: float, mean: float) -> State:
@@ -102,6 +107,8 @@ def activated(x: State, phi: Nonlinearity) -> State:
         return of_pair(whole, variance, moment - base.mu**2, mean)
 
     p = pair(base.p)
+    spread = float(np.mean(variance)), float(np.mean(mean))
+    excess = max(kurtosis(whole, *spread) - 3, 0.0) / x.units
     return state(
         x.shape,
         of_gaussian("square", whole, variance, mean),
@@ -111,12 +118,38 @@ def activated(x: State, phi: Nonlinearity) -> State:
         m=_pair_anywhere(whole, base),
         sources=x.sources,
         noise=x.noise,
+        scatter=elasticity("square", whole, *spread) ** 2 * base.scatter + np.log1p(excess),
         parents=(x,),
         received=x,
         through=(whole, base),
         reason=x.reason,
         pull=lambda gradient: (_through_slope(gradient, x, phi, whole, base),),
     )
+
+
+def elasticity(name: str, phi: Nonlinearity, variance: float, mean: float) -> float:
+    """`d log E f(z)^2 / d log E z^2`, or with `"slope"` that of `E f'(z)^2`, at a fixed mean.
+
+    A deviation of the signal grows by this factor: 1 where the activation has no scale of its own,
+    above 1 for GELU at its usual variances.
+    """
+    if variance <= 0 or (phi.is_scale_invariant and mean == 0):
+        return 1.0 if name == "square" else 0.0
+    around = variance * np.array([1 - _STEP, 1 + _STEP])
+    low, high = of_gaussian(name, phi, around, np.full(2, mean))
+    change = float(np.log1p(2 * _STEP * variance / (variance * (1 - _STEP) + mean**2)))
+    if not (low > 0 and high > 0):
+        return 1.0 if name == "square" else 0.0
+    return float(np.log(high / low)) / change
+
+
+def kurtosis(phi: Nonlinearity, variance: float, mean: float, centre: float = 0.0) -> float:
+    """`E (f - c)^4 / (E (f - c)^2)^2`: what the mean square of `n` units scatters by, times `n`."""
+    if phi.spread is not None:
+        return 6.0  # that of a rectifier, whose random slopes are not known one by one
+    second = float(moment(phi, lambda z: (phi.f(z) - centre) ** 2, variance, mean))
+    fourth = float(moment(phi, lambda z: (phi.f(z) - centre) ** 4, variance, mean))
+    return fourth / second**2 if second > 0 else 3.0
 
 
 def broad(variances: Array | None, chance: float = 0.0) -> bool:
@@ -163,6 +196,7 @@ def _group_by_group(x: State, phi: Nonlinearity) -> State:
         m=float(averaged("m")),
         sources=x.sources,
         noise=x.noise,
+        scatter=float(sum(share * each.scatter for share, each in zip(shares, made, strict=True))),
         parents=(x,),
         received=x,
         variances=variances,
@@ -192,6 +226,7 @@ def _of_variance(x: State, factor: float) -> State:
         x.mu,
         m=middle + factor * (x.m - middle),
         sources=x.sources,
+        scatter=x.scatter,
         reason=x.reason,
     )
 
@@ -209,17 +244,19 @@ def _through_slope(
     def slope(function: Nonlinearity, of: State) -> Array:
         return of_gaussian("slope", function, np.maximum(of.q - of.mu**2, 0.0), of.mu)
 
+    spread = float(np.mean(x.q - x.mu**2)), float(np.mean(x.mu))
+    drift = gradient.drift + abs(elasticity("slope", phi, *spread)) * float(np.sqrt(x.scatter))
     if x is base:
         here = slope(phi, x) if gradient.slope is None else gradient.slope
         near = here
         if np.any(gradient.r):
             variance = np.maximum(x.q - x.mu**2, 0.0)
             near = of_pair(phi, variance, x.r - x.mu**2, x.mu, slopes=True)
-        return gradient.changed(gradient.g * here, gradient.r * near)
+        return gradient.changed(gradient.g * here, gradient.r * near, drift=drift)
     total = slope(whole, base) if gradient.slope is None else gradient.slope
     own = slope(phi, x)  # x is not Gaussian: this step alone is an estimate, the product is not
     rest = np.divide(total, own, out=np.zeros(np.broadcast(total, own).shape), where=own > 0)
-    return gradient.times(own, slope=rest)
+    return gradient.times(own, slope=rest, drift=drift)
 
 
 @lru_cache(maxsize=512)

@@ -7,7 +7,7 @@ same at every step, which wide networks do not notice (Chen et al., 2018).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -195,8 +195,7 @@ def _run(cell: Cell, step: Any, x: State, sequences: bool) -> State:
         g = np.diagonal(across).copy()
         r = (across.sum(axis=1) - g) / max(steps - 1, 1)
         noise = gradient.noise + np.log1p(5 / x.units)
-        found = Gradient(g, r, frozenset([weights]), noise, reason=gradient.reason)
-        return (replace(found, across=across),)
+        return (gradient.changed(g, r, sources=frozenset([weights]), noise=noise, across=across),)
 
     return state(
         shape,

@@ -35,6 +35,7 @@ def reshaped(x: State, shape: tuple[int, ...]) -> State:
         **({"m": x.m} if shape[-1] == x.shape[-1] else {}),
         sources=x.sources,
         noise=x.noise,
+        scatter=x.scatter,
         raw=x.raw,
         parents=(x,),
         through=through,
@@ -83,6 +84,7 @@ def transposed(x: State, order: tuple[int, ...]) -> State:
         **({"m": x.m} if stays else {}),
         sources=x.sources,
         noise=x.noise,
+        scatter=x.scatter,
         parents=(x,),
         reason=x.reason,
         pull=lambda gradient: (
@@ -126,6 +128,7 @@ def padded(x: State, pads: list[tuple[int, int]]) -> State:
         m=made.m,
         sources=x.sources,
         noise=x.noise,
+        scatter=x.scatter,
         parents=(x,),
         through=(phi, state(made.shape, *maps, m=base.m, sources=base.sources)),
         reason=x.reason,
@@ -162,7 +165,20 @@ def _(layer: Any, x: State, **_: Any) -> State:
 
 
 def _fields(x: State) -> dict[str, Any]:
-    names = ("shape", "q", "p", "r", "mu", "m", "sources", "noise", "parents", "pull", "reason")
+    names = (
+        "shape",
+        "q",
+        "p",
+        "r",
+        "mu",
+        "m",
+        "sources",
+        "noise",
+        "scatter",
+        "parents",
+        "pull",
+        "reason",
+    )
     return {name: getattr(x, name) for name in names}
 
 

@@ -22,6 +22,8 @@ from keras_initscope.prediction.transfer import Walk, apply, walking
 from keras_initscope.prediction.weights import read_from
 from keras_initscope.records import Quantity, Snapshot, StepInfo, Tap, TensorStats
 
+_ANYTHING = 100.0  # variance of a logarithm beyond which a number says nothing more
+
 
 def predict_signal(model: Any, input: Any = None, weights: str = "actual") -> Snapshot:
     """What signal and gradient will be in every layer of a model, without running it.
@@ -168,16 +170,21 @@ def _values(state: State) -> dict[str, float]:
         "root_mean_square": q**0.5,
         "signal": q - p,
         "constant": p,
-        "relative_error": float(np.sqrt(np.expm1(state.noise))),
+        "relative_error": _relative(state.deviation),
     }
     return {name: value for name, value in values.items() if not np.isnan(value)}
+
+
+def _relative(deviation: float) -> float:
+    """Standard deviation over mean, of a log-normal variable."""
+    return float(np.sqrt(np.expm1(min(deviation, _ANYTHING))))
 
 
 def _gradient_values(gradient: Gradient) -> dict[str, float]:
     g = float(np.mean(gradient.g))
     if np.isnan(g):
         return {}
-    error = float(np.sqrt(np.expm1(gradient.noise)))
+    error = _relative(gradient.deviation)
     return {"mean": 0.0, "variance": g, "root_mean_square": g**0.5, "relative_error": error}
 
 

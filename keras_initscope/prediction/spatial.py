@@ -164,6 +164,7 @@ def resampled(x: State, matrices: Sequence[Array], kernel: Array | None = None) 
         m=x.m * forward.mean**2,
         sources=x.sources,
         noise=x.noise,
+        scatter=x.scatter,
         parents=(x,),
         parts=parts,
         reason=x.reason,

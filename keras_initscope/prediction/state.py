@@ -64,6 +64,8 @@ class Gradient:
         sources: What the derivative depends on since it last passed fresh weights; `None` for
             possibly anything.
         noise: Sum of `log(1 + 5/n)` over the layers that it passed: its finite-width scatter.
+        drift: Standard deviation of its logarithm that follows from the scatter of the signal,
+            which slopes depend on; it adds up along a signal that no normalization interrupts.
         slope: `E f'^2` where this gradient is, in place of everywhere, for the activation that made
             the tensor: max pooling sends gradients to where the activation is largest.
         parts: Its linear decomposition into independent gradients; see `parts_of`.
@@ -77,12 +79,18 @@ class Gradient:
     r: Array
     sources: frozenset[object] | None
     noise: float = 0.0
+    drift: float = 0.0
     slope: Array | None = None
     parts: Mapping[object, tuple[Array, Gradient]] | None = None
     units: Array | None = None
     across: Array | None = None
     reason: str = ""
     key: object = field(default_factory=object)
+
+    @property
+    def deviation(self) -> float:
+        """Variance of its logarithm over networks."""
+        return self.noise + self.drift**2
 
     def changed(self, g: Array, r: Array, **changes: Any) -> Gradient:
         """What is left of it after anything but addition."""
@@ -117,6 +125,8 @@ class State:
         sources: The fresh weights that made it what it is, seen from the last ones: two tensors
             without a common source are independent. `None` for possibly anything.
         noise: Sum of `log(1 + 5/n)` over the layers that it passed: its finite-width scatter.
+        scatter: Variance of `log q` over networks, to first order: what each layer adds, passed on
+            as activations pass on a deviation. Above `noise` where they amplify it.
         parents: States it was computed from.
         pull: Its gradient to those of its parents.
         received: What the activation function of its layer received, where the layer has one.
@@ -141,6 +151,7 @@ class State:
     m: float
     sources: frozenset[object] | None
     noise: float = 0.0
+    scatter: float = 0.0
     parents: tuple[State, ...] = ()
     pull: Pull | None = None
     received: State | None = None
@@ -164,6 +175,11 @@ class State:
     def positions(self) -> tuple[int, ...]:
         """Shape of the maps."""
         return self.shape[:-1]
+
+    @property
+    def deviation(self) -> float:
+        """Variance of `log q` over networks, by the greater of both accounts."""
+        return max(self.noise, self.scatter)
 
     def maps(self) -> tuple[Array, Array, Array, Array]:
         """`q`, `p`, `r` and `mu` in the full shape of the positions."""
@@ -189,8 +205,8 @@ def state(
         p: Cross moment of two examples.
         r: Cross moment of two positions; `p` if `None`.
         mu: Mean.
-        **more: Other fields of `State`. If they are not given, `sources` is a fresh one and `m` the
-            mean of `p`.
+        **more: Other fields of `State`. If they are not given, `sources` is a fresh one, `m` the
+            mean of `p` and `scatter` the `noise`.
 
     Returns:
         The state.
@@ -213,6 +229,7 @@ def state(
     more.setdefault("sources", frozenset([source()]))
     found = as_map(p)
     more.setdefault("m", float(found.mean()))
+    more.setdefault("scatter", more.get("noise", 0.0))
     return State(
         shape=shape,
         q=as_map(q),

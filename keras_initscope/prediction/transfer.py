@@ -274,6 +274,6 @@ def kernel_of(layer: Any, name: str, drawn_as: tuple[int, ...] | None = None) ->
     if found.lopsided:
         raise UnpredictableError(
             f"the weights `{name}` do not lie around zero (mean {found.mean:.3g}, root mean square "
-            f"{found.square**0.5:.3g}), so its units are alike"
+            f"{found.square**0.5:.3g}, of {found.count}), so its units are alike"
         )
     return found

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from keras_initscope.prediction.draws import drawn_by, moments_of
 
 _TOLERANCE = 0.05  # share of the signal that a common weight may add before units are not alike
-_SIGNIFICANT = 16.0  # squared standard errors beyond which a mean is no accident
+_SIGNIFICANT = 36.0  # squared standard errors beyond which a mean is no accident
 
 
 class UnpredictableError(Exception):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isfinite
+from numbers import Real
 
 import numpy as np
 
@@ -18,7 +20,12 @@ from keras_initscope.theory.fixedpoints import (
     named_point,
     variance_fixed_point,
 )
-from keras_initscope.theory.lines import critical_line, critical_variances, most_stable_point
+from keras_initscope.theory.lines import (
+    LARGEST_VARIANCE,
+    critical_line,
+    critical_variances,
+    most_stable_point,
+)
 from keras_initscope.theory.meanfield import MARGINAL, chi_1, correlation_slope, depth_scale
 from keras_initscope.theory.moments import slope_second_moment
 from keras_initscope.theory.nonlinearity import Nonlinearity
@@ -143,7 +150,7 @@ def criticality(
         The fixed point, its stability, the depth scales and what helps.
 
     Raises:
-        ValueError: If a variance is negative.
+        ValueError: If a variance is negative or not finite.
 
     Example:
 
@@ -154,10 +161,12 @@ def criticality(
     assert found.case == "stable" and 0 < found.trainable_depth < 30
     ```
     """
-    if min(bias_variance or 0.0, weight_variance or 0.0, start) < 0:
+    given = (bias_variance or 0.0, weight_variance or 0.0, start)
+    if not all(isinstance(each, Real) and isfinite(each) and each >= 0 for each in given):
         raise ValueError(
-            f"A variance cannot be negative. Received: bias_variance={bias_variance}, "
-            f"weight_variance={weight_variance}, start={start}."
+            "Expected variances that are finite and not negative. Received: "
+            f"bias_variance={bias_variance!r}, weight_variance={weight_variance!r}, "
+            f"start={start!r}."
         )
     if not phi.is_continuous:
         return Criticality(
@@ -196,7 +205,7 @@ def _critical_scale_invariant(phi: Nonlinearity, bias_variance: float) -> Critic
 
 
 def _no_critical_point(phi: Nonlinearity, bias_variance: float | None) -> Criticality:
-    advice = _ADVICE[Case.NO_CRITICAL_POINT]
+    advice = f"There is none up to q* = {LARGEST_VARIANCE:g}. {_ADVICE[Case.NO_CRITICAL_POINT]}"
     if phi.is_scale_invariant:
         weight = 1 / float(slope_second_moment(phi))
         advice = f"The critical set is one point: weight variance {weight:.4g}, no bias variance."
@@ -257,10 +266,17 @@ def _advice_for_unstable(phi: Nonlinearity, point: FixedPoint) -> str:
             f"{better.variance_slope:.4g}), "
         )
     )
-    fate = f"A deviation from q* grows {point.slope:.4g}-fold a layer"
+    layers = depth_scale(point.slope)
+    fate = (
+        f"A deviation from q* grows e-fold in {layers:.3g} layers, and a much deeper plain network "
+        "drifts over decades"
+    )
     if abs(point.slope - 1) <= MARGINAL:
-        fate = "The slope at q* is 1 and the variance leaves q* upwards, if slowly"
+        fate = (
+            "The slope at q* is 1 and the variance leaves q* upwards, if slowly, so that a deep "
+            "plain network drifts over decades"
+        )
     return (
-        f"{fate}, and a deep plain network drifts over decades. What helps: "
+        f"{fate}. What helps: "
         f"{stable}scaling each layer from data, normalization layers, or a transformed activation."
     )

@@ -15,7 +15,9 @@ from keras_initscope.theory.meanfield import MARGINAL, variance_slope
 from keras_initscope.theory.moments import second_moment, slope_second_moment
 from keras_initscope.theory.nonlinearity import Nonlinearity
 
-_GRID = np.geomspace(1e-6, 1e4, 251)
+#: Up to this `q*` critical points are looked for.
+LARGEST_VARIANCE = 1e6
+_GRID = np.geomspace(1e-6, LARGEST_VARIANCE, 301)
 _USUAL = np.array([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100])  # variances one would choose
 _ROUNDING = 1e-12
 _LARGEST_WEIGHT = 1e9  # a nonlinearity that needs more is flat there
@@ -70,7 +72,7 @@ def critical_line(phi: Nonlinearity, q: ArrayLike) -> CriticalLine:
 
 
 def critical_variances(phi: Nonlinearity, bias_variance: float | None) -> list[float]:
-    """The variances `q*` of the critical points at a bias variance, from 0 to 1e4.
+    """The variances `q*` of the critical points at a bias variance, from 0 to 1e6.
 
     Args:
         phi: The nonlinearity, with a scale of its own.

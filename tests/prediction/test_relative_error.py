@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks.montecarlo import moments_of
+from keras_initscope.prediction.activation import softmax_slope
 from keras_initscope.prediction.signal import predict_signal
 
 L = keras.layers
@@ -71,3 +73,53 @@ def test_inputs_of_very_unlike_length_are_told():
     z = keras.ops.convert_to_numpy(model(x))
     predicted = predict_signal(model, input=x).find("activation", "d").values["root_mean_square"]
     assert abs(np.mean(z**2) / predicted**2 - 1) < stated
+
+
+def _logs(activation, initializer, depth, width, draws=8):
+    """`log(measured / predicted)` of the last signal and the first gradient, and what is stated."""
+    found, stated = [], []
+    x = np.random.default_rng(0).normal(size=(128, width)).astype("float32")
+    for draw in range(draws):
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(draw)
+        hidden = [
+            L.Dense(width, activation, kernel_initializer=initializer, name=f"d{i}")
+            for i in range(depth)
+        ]
+        model = keras.Sequential([keras.Input((width,)), *hidden, L.Dense(10)])
+        if not found:
+            snapshot = predict_signal(model, weights="initializers")
+            ends = [("activation", f"d{depth - 1}"), ("activation_gradient", "d0")]
+            values = [snapshot.find(*end).values for end in ends]
+            stated = [np.sqrt(np.log1p(each["relative_error"] ** 2)) for each in values]
+        truth = moments_of(model, x, np.random.default_rng(draw))
+        pairs = zip(values, (truth[f"d{depth - 1}"][0], truth["d0"][1]), strict=True)
+        found.append([np.log(true / each["root_mean_square"] ** 2) for each, true in pairs])
+    return np.sqrt(np.mean(np.square(found), axis=0)), np.array(stated)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "mish"])
+def test_what_amplifies_deviations_is_told(activation):
+    """GELU, SiLU and Mish with He's weights leave the variance that theory predicts over depth."""
+    found, stated = _logs(activation, "he_normal", 16, 32)
+    plain = np.sqrt(16 * np.log1p(5 / 32) + np.log1p(2 / 32))
+    assert (found < stated).all()
+    assert stated[0] > 1.5 * plain
+
+
+def test_what_keeps_deviations_small_is_stated_as_before():
+    found, stated = _logs("tanh", "lecun_normal", 16, 32)
+    assert (found < stated).all()
+    assert stated[0] == pytest.approx(np.sqrt(16 * np.log1p(5 / 32) + np.log1p(2 / 32)))
+
+
+def test_the_gradient_of_a_softmax_scatters_with_its_logits():
+    """With two logits `E (s (1 - s))^2`, of which the logits' variance decides."""
+    layer = L.Dense(2, "softmax", kernel_initializer=_WIDE, name="s")
+    snapshot = predict_signal(keras.Sequential([keras.Input((8,)), layer]), weights="initializers")
+    low, high = (np.log(softmax_slope(factor * 8 * 4.0, 2)) for factor in (0.98, 1.02))
+    elasticity = (high - low) / np.log(1.02 / 0.98)
+    expected = abs(elasticity) * np.sqrt(np.log1p(2 / 2))
+    stated = snapshot.find("preactivation_gradient", "s").values["relative_error"]
+    assert np.sqrt(np.log1p(stated**2)) == pytest.approx(expected, rel=1e-2)
+    assert stated > 0.2

@@ -96,6 +96,15 @@ def test_weights_that_are_all_alike_are_unknown():
     assert "do not lie around zero" in snapshot.unknown["d"]
 
 
+def test_weights_around_zero_that_missed_it_by_chance_are_known():
+    """A mean of 4.5 standard errors: one in 150,000 matrices, and there are many."""
+    layer = L.Dense(64, name="d")
+    layer.build((None, 64))
+    drawn = np.random.default_rng(0).normal(size=(64, 64))
+    layer.kernel.assign(drawn - drawn.mean() + 4.5 / 64)
+    assert not predict_signal(keras.Sequential([keras.Input((64,)), layer])).unknown
+
+
 def test_zero_weights_carry_nothing():
     snapshot = predict_signal(_sequential(L.Dense(8, kernel_initializer="zeros", name="d")))
     assert snapshot.find("activation", "d").values["variance"] == 0

@@ -152,9 +152,17 @@ def test_random_slopes_make_an_example_unlike_itself_and_learnt_ones_do_not():
     assert (learnt.c, learnt.xi_c) == (1.0, np.inf)
 
 
-def test_a_negative_variance_is_refused():
-    with pytest.raises(ValueError, match=r"cannot be negative.*bias_variance=-0\.1"):
-        criticality(nonlinearity("tanh"), -0.1)
+@pytest.mark.parametrize("bad", [-0.1, np.nan, np.inf, "1"])
+def test_what_is_no_variance_is_refused(bad):
+    with pytest.raises(ValueError, match=r"finite and not negative.*bias_variance="):
+        criticality(nonlinearity("tanh"), bad)
+
+
+def test_critical_points_of_large_variances_are_found():
+    found = criticality(nonlinearity("gelu"), 30.0)
+    assert 1e4 < found.q < 1e6
+    assert found.chi_1 == pytest.approx(1)
+    assert "none up to q* = 1e+06" in criticality(nonlinearity("softplus"), 0.0).advice
 
 
 def test_the_record_reads():
@@ -165,7 +173,7 @@ def test_the_record_reads():
         ["critical", "2.1937"],
         ["bias", "variance"],
     ]
-    assert lines[-1].startswith("A deviation from q* grows 1.067-fold a layer")
+    assert lines[-1].startswith("A deviation from q* grows e-fold in 15.4 layers")
 
 
 def test_a_fixed_point_that_is_left_on_one_side_is_no_growth_by_a_factor():

@@ -41,6 +41,7 @@ _HARMLESS = (
     "Placeholder",
 )
 #: How the lines begin that say where an error happened: in a graph, or in a layer.
+_LONGEST = 300  # characters of an error message that are shown
 _WHERE = (
     "Graph execution error",
     "Detected at node",
@@ -338,6 +339,8 @@ def message(error: BaseException) -> str:
     """The line of an error's text that says what is wrong, not where."""
     lines = [_STYLE.sub("", line).strip() for line in str(error).splitlines()]
     found = next((line for line in lines if line and not line.startswith(_WHERE)), "")
+    if len(found) > _LONGEST:  # as of labels out of range, which TensorFlow lists one and all
+        found = f"{found[:_LONGEST]} ..."
     return f"{type(error).__name__}: {found}" if found else type(error).__name__
 
 
