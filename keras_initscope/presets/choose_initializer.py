@@ -18,14 +18,14 @@ from math import log2
 from typing import Annotated, Any
 
 import keras
-import numpy as np
 
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.initializers import HeAverageNormal
 from keras_initscope.presets.depth_picture import draw_depth_picture
-from keras_initscope.presets.digits import Digits, digits
+from keras_initscope.presets.digits import digits
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
+from keras_initscope.presets.training import steps_per_pass, train
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu")
 INITIALIZERS: Mapping[str, Callable[[Any], keras.initializers.Initializer]] = {
@@ -37,7 +37,6 @@ INITIALIZERS: Mapping[str, Callable[[Any], keras.initializers.Initializer]] = {
     "he": lambda seed: keras.initializers.HeNormal(seed=seed),
     "he-average": lambda seed: HeAverageNormal(seed=seed),
 }
-BATCH = 32
 
 _IN_PICTURE = {"activation": "activation", "gradient": "activation_gradient"}
 _TITLE = "Variance over depth, before the first training step"
@@ -105,6 +104,7 @@ def choose_initializer(
 ) -> Outcome:
     """Trains 21 deep networks on digits: which initializer suits tanh, sigmoid and ReLU."""
     data = digits(run.seed)
+    epoch = steps_per_pass(data)
     quantities = "all" if record_all else _IN_PICTURE.values()
     rows: list[Row] = []
     looks: dict[str, dict[str, Variances]] = {name: {} for name in ACTIVATIONS}
@@ -112,9 +112,10 @@ def choose_initializer(
         model = _network(activation, INITIALIZERS[initializer], depth, width, run.seed)
         log_dir = run.log_dir / f"{activation}-{initializer}"
         monitor = VarianceMonitor(
-            log_dir, update_freq="epoch", quantities=quantities, outputs=_OUTPUTS
+            log_dir, update_freq=epoch, quantities=quantities, outputs=_OUTPUTS
         )
-        accuracy = _train(model, data, epochs, monitor)
+        optimizer = keras.optimizers.SGD(0.003, momentum=0.9)
+        accuracy = train(model, data, epochs * epoch, optimizer, [monitor])
         look = looks[activation][initializer] = _variances(monitor)
         rows.append(_row(activation, initializer, accuracy, look))
         run.progress(_progress_line(len(rows), rows[-1]))
@@ -137,24 +138,6 @@ def _network(
     ]
     logits = keras.layers.Dense(10, kernel_initializer=kernels, name="logits")
     return keras.Sequential([keras.Input((64,)), *hidden, logits])
-
-
-def _train(model: keras.Sequential, data: Digits, epochs: int, monitor: VarianceMonitor) -> float:
-    """Train on whole batches, in the order of the data; give the accuracy on the test images."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.003, momentum=0.9), loss, jit_compile=False)
-    count = len(data.train_x) // BATCH * BATCH
-    model.fit(
-        data.train_x[:count],
-        data.train_y[:count],
-        batch_size=BATCH,
-        epochs=epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[monitor],
-    )
-    predicted = np.argmax(keras.ops.convert_to_numpy(model(data.test_x)), axis=-1)
-    return float(np.mean(predicted == data.test_y))
 
 
 def _variances(monitor: VarianceMonitor) -> Variances:

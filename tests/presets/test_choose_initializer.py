@@ -5,6 +5,7 @@ import pytest
 
 from keras_initscope import presets
 from keras_initscope.presets import choose_initializer as module
+from keras_initscope.presets import training
 
 ACTIVATIONS, INITIALIZERS = module.ACTIVATIONS, module.INITIALIZERS
 
@@ -56,7 +57,7 @@ def test_the_variances_are_those_of_the_first_and_last_hidden_layer(result):
     """Recomputed from the network that the preset builds; the first batch is what is measured."""
     data = module.digits(1)
     model = module._network("relu", module.INITIALIZERS["he-average"], 4, 12, 1)
-    values = [data.train_x[: module.BATCH]]
+    values = [data.train_x[: training.BATCH]]
     for layer in model.layers:
         values.append(np.asarray(layer(values[-1])))
     row = next(
