@@ -11,8 +11,6 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_COLUMNS = 3
-
 
 def draw_kernels(path: Path, title: str, kernels: Mapping[str, np.ndarray]) -> Path:
     """Draw kernels as pixels, red above zero and blue below, and save the picture.
@@ -26,10 +24,11 @@ def draw_kernels(path: Path, title: str, kernels: Mapping[str, np.ndarray]) -> P
     Returns:
         The path.
     """
-    rows = ceil(len(kernels) / _COLUMNS)
-    figure = Figure(figsize=(3.0 * _COLUMNS, 3.4 * rows + 0.6), dpi=110, layout="constrained")
+    columns = 2 if len(kernels) in (2, 4) else 3
+    rows = ceil(len(kernels) / columns)
+    figure = Figure(figsize=(3.0 * columns, 3.4 * rows + 0.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(kernels) :]:
         axes.set_axis_off()
     for axes, (name, kernel) in zip(grid, kernels.items(), strict=False):
