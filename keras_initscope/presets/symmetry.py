@@ -8,7 +8,7 @@ symmetry.
 Dropout breaks it, since its mask differs from unit to unit, but not for zeros with tanh or ReLU.
 There every activation is zero, masked or not, and so are all outgoing weights: no kernel has a
 gradient, and only the bias of the last layer learns how frequent the classes are. Dropout does not
-cure zero initialization. Nor need what it breaks learn: with all weights at 0.5 tanh is saturated.
+cure zero initialization. Nor need a network learn well after it: from 0.5 tanh starts saturated.
 """
 
 from __future__ import annotations
