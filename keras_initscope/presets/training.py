@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_initscope.presets.digits import Digits
 
@@ -39,8 +40,13 @@ def train(
         verbose=0,
         callbacks=list(callbacks),
     )
-    predicted = np.argmax(keras.ops.convert_to_numpy(model(data.test_x)), axis=-1)
-    return float(np.mean(predicted == data.test_y))
+    return accuracy(model, data.test_x, data.test_y)
+
+
+def accuracy(model: keras.Model, x: NDArray[np.float32], y: NDArray[np.int64]) -> float:
+    """Share of examples whose class has the largest logit."""
+    predicted = np.argmax(keras.ops.convert_to_numpy(model(x)), axis=-1)
+    return float(np.mean(predicted == y))
 
 
 def steps_per_pass(data: Digits) -> int:

@@ -4,8 +4,13 @@ import pytest
 
 from keras_initscope import presets
 
-#: Takes minutes. `make demo` holds it to its expectations too, in its whole protocol.
-_LONG = {"choose-initializer"}
+#: Take long. `make demo` holds the first to its expectations too, in its whole protocol.
+_LONG = {
+    "choose-initializer",
+    "constant-symmetry",
+    "dropout-symmetry",
+    "kumar-2017",
+}
 
 
 @pytest.mark.parametrize(
