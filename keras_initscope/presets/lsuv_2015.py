@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from keras_initscope.initializers import ScaledOrthogonal
-from keras_initscope.model_init import calibrate, reinitialize
+from keras_initscope.model_init import calibrate
 from keras_initscope.presets.digits import Digits
 from keras_initscope.presets.loss_picture import draw_loss_picture
 from keras_initscope.presets.registry import Run, preset
@@ -36,6 +36,7 @@ from keras_initscope.presets.retraining import (
     Plan,
     Trainer,
     columns,
+    drawing,
     network,
 )
 
@@ -43,23 +44,20 @@ LEARNING_RATE = 0.002
 CALIBRATED_ON = 256  # images
 
 
-def _drawing(initializer: str) -> Initialize:
-    return lambda model, data, seed: reinitialize(model, [("kernel", initializer)], seed)
-
-
 def _lsuv(at: str) -> Initialize:
     """Orthogonal matrices from the seed of the run; those that `calibrate` draws have no seed."""
+    draw = drawing(ScaledOrthogonal())
 
     def initialize(model: Any, data: Digits, seed: int) -> None:
-        reinitialize(model, [("kernel", ScaledOrthogonal())], seed)
+        draw(model, data, seed)
         calibrate(model, data.train_x[:CALIBRATED_ON], at=at, orthogonal=False)
 
     return initialize
 
 
 INITIALIZATIONS: Mapping[str, Initialize] = {
-    "glorot": _drawing("glorot_normal"),
-    "he": _drawing("he_normal"),
+    "glorot": drawing("glorot_normal"),
+    "he": drawing("he_normal"),
     "lsuv": _lsuv("preactivation"),
     "lsuv-behind": _lsuv("activation"),
 }

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_initscope.callbacks import VarianceMonitor
+from keras_initscope.model_init import reinitialize
 from keras_initscope.presets.digits import Digits, digits
 from keras_initscope.presets.result import Row
 
@@ -79,6 +80,11 @@ def network(activation: str, depth: int, width: int) -> keras.Sequential:
     ]
     logits = keras.layers.Dense(10, use_bias=False, name="logits")
     return keras.Sequential([keras.Input((64,)), *hidden, logits])
+
+
+def drawing(initializer: Any) -> Initialize:
+    """Draw all kernels by one initializer of Keras' or ours, or by its name."""
+    return lambda model, data, seed: reinitialize(model, [("kernel", initializer)], seed)
 
 
 class Trainer:

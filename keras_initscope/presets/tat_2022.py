@@ -12,25 +12,24 @@ training loss at the end, not by the test images.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
-import keras
 import numpy as np
 
 from keras_initscope.initializers import ScaledOrthogonal
-from keras_initscope.model_init import reinitialize, tailor
+from keras_initscope.model_init import tailor
 from keras_initscope.presets.loss_picture import draw_loss_picture
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
-from keras_initscope.presets.retraining import Attempt, Initialize, Plan, Trainer, columns, network
+from keras_initscope.presets.retraining import Attempt, Plan, Trainer, columns, drawing, network
 
 CLIPNORM = 1.0
 LEARNING_RATES = (0.01, 0.003, 0.03)
 DEPTH = 100
 #: Name to whether the activations are tailored, and the initializer of all kernels.
-NETWORKS: Mapping[str, tuple[bool, keras.initializers.Initializer]] = {
-    "relu, he": (False, keras.initializers.HeNormal()),
-    "tat, lecun": (True, keras.initializers.LecunNormal()),
+NETWORKS: Mapping[str, tuple[bool, Any]] = {
+    "relu, he": (False, "he_normal"),
+    "tat, lecun": (True, "lecun_normal"),
     "tat, orthogonal": (True, ScaledOrthogonal()),
 }
 
@@ -73,11 +72,11 @@ def tat_2022(
     trainers = {False: _trainer(width, tailored=False), True: _trainer(width, tailored=True)}
     rows: list[Row] = []
     losses = {}
-    for name, (is_tailored, _) in NETWORKS.items():
+    for name, (is_tailored, initializer) in NETWORKS.items():
         log_dir = run.log_dir / name.replace(", ", "-") if record else None
         tries = {
             rate: trainers[is_tailored].attempts(
-                _drawing(name),
+                drawing(initializer),
                 Plan(steps, rate, seeds),
                 run.seed,
                 log_dir if rate == LEARNING_RATES[0] else None,
@@ -98,10 +97,6 @@ def _trainer(width: int, *, tailored: bool) -> Trainer:
     if tailored:
         tailor(model, method="TAT")
     return Trainer(model, CLIPNORM)
-
-
-def _drawing(name: str) -> Initialize:
-    return lambda model, data, seed: reinitialize(model, [("kernel", NETWORKS[name][1])], seed)
 
 
 def _row(name: str, tries: Mapping[float, list[Attempt]]) -> Row:

@@ -1,5 +1,7 @@
 """Training again and again: nothing of one training is left in the next."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -86,7 +88,9 @@ def test_the_first_seed_is_watched_where_asked_and_trains_alike(trainer, attempt
     for seen, unseen in zip(watched, attempts, strict=True):
         np.testing.assert_array_equal(seen.losses, unseen.losses)
     assert list((tmp_path / "run" / "train").glob("events.out.tfevents*"))
-    assert len((tmp_path / "run" / "snapshots.jsonl").read_text().splitlines()) >= 2
+    lines = (tmp_path / "run" / "snapshots.jsonl").read_text().splitlines()
+    steps = [entry["step"] for entry in map(json.loads, lines) if "step" in entry]
+    assert sorted(set(steps)) == [0, PLAN.steps - 1]
 
 
 def test_the_signal_before_training_is_that_of_the_hidden_layers():
