@@ -6,6 +6,7 @@ and of the gradient are left after ten layers, and 2^-30 = 9e-10 after thirty. W
 
 The paper's networks of 22 layers converge from both; at this size they are split already. Ten
 layers are enough to see He's learn faster, to the same accuracy; at thirty Glorot's do not learn.
+The learning rate, .002, is one from which both depths train: thirty layers bear little more.
 """
 
 from __future__ import annotations
@@ -81,7 +82,12 @@ _EXPECTS = [
 def he_2015(
     run: Run, width: Count = 100, steps: Steps = 600, seeds: Count = 3, record: bool = True
 ) -> Outcome:
-    """ReLU networks of 10 and 30 layers: He's weights train faster, and then they alone train."""
+    """ReLU networks of 10 and 30 layers: He's weights train faster, and then they alone train.
+
+    Of the columns, `gain` and `correlation` are of the start: the factor of the mean square a
+    layer, and the mean cosine of two images in the last hidden layer. `steps_to_half` are those to
+    half the loss of guessing, all of them where it is not reached.
+    """
     plan = Plan(steps, LEARNING_RATE, seeds)
     rows: list[Row] = []
     losses: dict[str, dict[str, Any]] = {}

@@ -68,7 +68,11 @@ def tat_2022(
     seeds: Count = 3,
     record: bool = True,
 ) -> Outcome:
-    """Tailored activations (TAT) let a plain ReLU network of 100 layers train."""
+    """Tailored activations (TAT) let a plain ReLU network of 100 layers train.
+
+    Of the columns, `gain` and `correlation` are of the start: the factor of the mean square a
+    layer, and the mean cosine of two images in the last hidden layer.
+    """
     trainers = {False: _trainer(width, tailored=False), True: _trainer(width, tailored=True)}
     rows: list[Row] = []
     losses = {}
