@@ -6,7 +6,8 @@ and of the gradient are left after ten layers, and 2^-30 = 9e-10 after thirty. W
 
 The paper's networks of 22 layers converge from both; at this size they are split already. Ten
 layers are enough to see He's learn faster, to the same accuracy; at thirty Glorot's do not learn.
-The learning rate, .002, is one from which both depths train: thirty layers bear little more.
+The learning rate, .002, is one at which both depths train: thirty layers bear little more. At .003
+ten layers come to .95 from both, after 36 and 261 steps to half the loss (means over five seeds).
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ by a leaky one whose slope is chosen such that a correlation of 0 becomes .9: of
 tenth still tells images apart. Orthogonal weights keep lengths too, where Gaussian ones scatter.
 
 Gradients are clipped to norm 1. Each network gets the best of three learning rates, judged by its
-training loss at the end, not by the test images.
+training loss at the end, not by the test images. An earlier study had accuracies of .27, .88 and
+.964; here three seeds give .16 (single networks .09 to .29), .93 and .956.
 """
 
 from __future__ import annotations
