@@ -4,12 +4,15 @@ import pytest
 
 from keras_initscope import presets
 
-#: Take long. `make demo` holds the first to its expectations too, in its whole protocol.
+#: They take long. `make demo` holds the first to its expectations too, in its whole protocol.
 _LONG = {
     "choose-initializer",
     "constant-symmetry",
     "dropout-symmetry",
+    "he-2015",
     "kumar-2017",
+    "lsuv-2015",
+    "tat-2022",
 }
 
 
@@ -22,3 +25,13 @@ def test_expectations_are_met(name, tmp_path):
     assert len(result.verdicts) == len(presets.get(name).expects) > 0
     assert [str(verdict) for verdict in result.verdicts if not verdict.met] == []
     assert all(path.stat().st_size > 0 for path in result.files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "runs"), [("he-2015", 4), ("lsuv-2015", 8), ("tat-2022", 3)])
+def test_expectations_are_met_in_the_whole_protocol(name, runs, tmp_path):
+    """Which trains from several seeds and records."""
+    result = presets.run(name, tmp_path, seed=0)
+    assert {row["seeds"] for row in result.rows} == {3}
+    assert [str(verdict) for verdict in result.verdicts if not verdict.met] == []
+    assert len(list(tmp_path.glob("*/train/events.out.tfevents*"))) == runs
