@@ -69,7 +69,7 @@ def read(x: Any) -> Examples:
         ValueError: If there is none, it can be gone through only once or never ends, or holds
             something else than finite numbers.
     """
-    if isinstance(x, list | tuple) or keras.ops.is_tensor(x):
+    if isinstance(x, list | tuple | dict) or keras.ops.is_tensor(x):
         x = _array(x)
     if _is_array(x):
         x = _array(x)

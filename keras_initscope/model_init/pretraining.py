@@ -135,13 +135,14 @@ def pretrain(
 
     Reference:
 
-    - [Hinton and Salakhutdinov, 2006](https://www.cs.toronto.edu/~hinton/absps/science.pdf)
-    - [Bengio et al., 2007](https://papers.nips.cc/paper/3048), section 4.2
-    - [Vincent et al., 2008](https://www.cs.toronto.edu/~larocheh/publications/icml-2008-denoising-autoencoders.pdf),
-      section 2.3
+    - [Hinton and Salakhutdinov, 2006](https://doi.org/10.1126/science.1127647)
+    - [Bengio et al., 2007](https://papers.nips.cc/paper/3048), section 4.1
+    - [Vincent et al., 2008](https://doi.org/10.1145/1390156.1390294), section 2.3
     """
     _check(epochs, corruption, seed, fit)
     examples = read(x)
+    if isinstance(model, keras.Layer) and not isinstance(model, keras.Sequential):
+        chain_of(model)  # what is no chain need not be built
     build(model, examples.sample)
     weights = selected(model, exclude)
     steps = chain_of(model)

@@ -76,8 +76,7 @@ def unroll(encoder: Any, x: Any = None, activation: Any = None) -> Any:
 
     Reference:
 
-    - [Hinton and Salakhutdinov, 2006](https://www.cs.toronto.edu/~hinton/absps/science.pdf),
-      figure 1
+    - [Hinton and Salakhutdinov, 2006](https://doi.org/10.1126/science.1127647), figure 1
     """
     checked(encoder)
     steps, sample = chain_of(encoder), None

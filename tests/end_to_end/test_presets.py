@@ -4,8 +4,9 @@ import pytest
 
 from keras_initscope import presets
 
-#: Takes minutes. `make demo` holds it to its expectations too, in its whole protocol.
-_LONG = {"choose-initializer"}
+#: Train many networks. `make demo` runs the first in its whole protocol, and holds it to its
+#: expectations too.
+_LONG = {"choose-initializer", "hinton-2006"}
 
 
 @pytest.mark.parametrize(
