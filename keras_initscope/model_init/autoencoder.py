@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_initscope.model_init.chain import Step, made_by, run
+from keras_initscope.model_init.chain import Step, inferred, made_by, run
 from keras_initscope.model_init.mirror import channel_axis, mirror, transposed
 from keras_initscope.prediction.weights import as_array
 from keras_initscope.theory.nonlinearity import Nonlinearity
@@ -200,7 +200,7 @@ def built_mirror(layer: Any, step: Step, **options: Any) -> list[Any]:
 
 def _through(operations: Sequence[Any], z: Any) -> Any:
     for operation in operations:
-        z = operation(z)
+        z = inferred(operation, z)
     return z
 
 

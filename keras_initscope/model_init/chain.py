@@ -50,9 +50,7 @@ class Step:
     def __call__(self, x: Any) -> Any:
         """Do it, as in inference."""
         args, kwargs = self.node.arguments.fill_in({id(self.received): x})
-        if "training" in inspect.signature(self.operation.call).parameters:
-            kwargs = {**kwargs, "training": False}
-        return self.operation(*args, **kwargs)
+        return inferred(self.operation, *args, **kwargs)
 
 
 def chain_of(model: Any) -> list[Step]:
@@ -92,6 +90,13 @@ def _steps(name: str, operations: graph.Operations) -> list[Step]:
     if outputs[0] is not tensor:
         raise ValueError(f"The model {name!r} is no chain. {_EXPECTED}")
     return steps
+
+
+def inferred(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    """What an operation gives in inference, whatever goes on around it."""
+    if "training" in inspect.signature(operation.call).parameters:
+        kwargs = {**kwargs, "training": False}
+    return operation(*args, **kwargs)
 
 
 def run(steps: Sequence[Step], x: Any) -> Any:

@@ -36,7 +36,8 @@ def digits(seed: int) -> Digits:
 def pixels(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The same images, to train and to test on, as they are: pixels in [0, 1]."""
     x, _ = _in_order(seed)
-    return x[:_TRAINING] / 16, x[_TRAINING:] / 16
+    x = x / np.float32(16)
+    return x[:_TRAINING], x[_TRAINING:]
 
 
 def _in_order(seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
