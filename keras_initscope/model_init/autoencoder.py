@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from keras_initscope.model_init.chain import Step, inferred, made_by, run
+from keras_initscope.model_init.examples import Examples
 from keras_initscope.model_init.mirror import channel_axis, mirror, transposed
 from keras_initscope.prediction.weights import as_array
 from keras_initscope.theory.nonlinearity import Nonlinearity
@@ -40,6 +41,27 @@ class Output:
     def __call__(self, z: Any) -> Any:
         """The values that a preactivation gives."""
         return keras.activations.get(self.activation)(z)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """How each layer is trained.
+
+    Args:
+        examples: What the model receives.
+        epochs: How often it receives all of it.
+        corruption: Share of what a layer receives that is set to zero.
+        optimizer: A Keras optimizer, of which each layer gets a copy.
+        seed: Python integer, of the order and the corruption.
+        fit: Arguments for `fit`: `batch_size` and `verbose`.
+    """
+
+    examples: Examples
+    epochs: int
+    corruption: float
+    optimizer: Any
+    seed: int
+    fit: dict[str, Any]
 
 
 def _logit(p: Any) -> Any:
@@ -160,6 +182,13 @@ class Autoencoder(keras.Model):
         h, z = self._both(x)
         bias = centring_bias(self._output, h, z, self._axis)
         self.decoder_bias.assign(as_array(self.decoder_bias) + bias)
+
+    def learn(self, training: Training, seed: int) -> None:
+        """Train, with an optimizer of its own."""
+        optimizer, fit = training.optimizer, training.fit
+        self.compile(type(optimizer).from_config(optimizer.get_config()))
+        batches = training.examples.batches(fit["batch_size"], seed)
+        self.fit(batches, epochs=training.epochs, shuffle=False, verbose=fit["verbose"])
 
     def error(self, x: Any) -> float:
         """Mean square error of the reconstruction as a share of the variance over examples."""

@@ -6,7 +6,6 @@ Owns which layers are trained, and what is said of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,10 +13,10 @@ import numpy as np
 from keras import ops
 
 from keras_initscope import graph
-from keras_initscope.model_init.autoencoder import Autoencoder, output_for
+from keras_initscope.model_init.autoencoder import Autoencoder, Training, output_for
 from keras_initscope.model_init.calibration import build
 from keras_initscope.model_init.chain import Step, behind, chain_of
-from keras_initscope.model_init.examples import Examples, check_shape, read
+from keras_initscope.model_init.examples import check_shape, read
 from keras_initscope.model_init.mirror import is_weighted, mirror
 from keras_initscope.model_init.seeds import seed_of
 from keras_initscope.model_init.selection import Weight, selected
@@ -33,27 +32,6 @@ _LAST = (
     "{} gives the model's outputs and was pretrained like the others. Exclude it where it is to "
     "learn from targets alone."
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Training:
-    """How each layer is trained.
-
-    Args:
-        examples: What the model receives.
-        epochs: How often it receives all of it.
-        corruption: Share of what a layer receives that is set to zero.
-        optimizer: A Keras optimizer, of which each layer gets a copy.
-        seed: Python integer, of the order and the corruption.
-        fit: Arguments for `fit`: `batch_size` and `verbose`.
-    """
-
-    examples: Examples
-    epochs: int
-    corruption: float
-    optimizer: Any
-    seed: int
-    fit: dict[str, Any]
 
 
 def pretrain(
@@ -214,7 +192,7 @@ def _reason(steps: Sequence[Step], k: int) -> str:
     if k < 0:
         return _KIND
     try:
-        mirror(steps[k].operation, steps[k].received.shape)
+        mirror(steps[k].operation, steps[k].received.shape, name="decoder")
     except ValueError as error:
         return str(error)
     try:
@@ -241,7 +219,7 @@ def _trained(
         found[name].trainable = False
     net.centre(examples.sample)
     before = net.error(examples.sample)
-    _fit(net, training, seed)
+    net.learn(training, seed)
     values = {name: as_array(variable) for name, variable in found.items()}
     if not all(np.isfinite(value).all() for value in values.values()):
         raise ValueError(
@@ -252,13 +230,6 @@ def _trained(
         )
     what = f"reconstruction error {before:.3g} -> {net.error(examples.sample):.3g}"
     return [_given(weight, values[weight.variable.name], what) for weight in weights]
-
-
-def _fit(net: Any, training: Training, seed: int) -> None:
-    optimizer = training.optimizer
-    net.compile(type(optimizer).from_config(optimizer.get_config()))
-    batches = training.examples.batches(training.fit["batch_size"], seed)
-    net.fit(batches, epochs=training.epochs, shuffle=False, verbose=training.fit["verbose"])
 
 
 def _given(weight: Weight, value: Any, what: str) -> Change:

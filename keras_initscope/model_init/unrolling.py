@@ -113,10 +113,18 @@ def _mirrored(steps: Sequence[Step], k: int, last: Any, sample: Any) -> list[Any
         raise _refusal(layer, str(error)) from error
     parts[0].kernel.assign(transposed(layer, layer.kernel))
     if sample is not None:
-        net = Autoencoder(steps, k, behind(steps, k), output_of(read_activation(activation)))
+        net = Autoencoder(steps, k, _behind(steps, k), output_of(read_activation(activation)))
         net.centre(sample)
         parts[0].bias.assign(net.decoder_bias)
     return parts
+
+
+def _behind(steps: Sequence[Step], k: int) -> list[Step]:
+    try:
+        return behind(steps, k)
+    except ValueError as error:
+        reason = "its activation is not elementwise, so that no bias follows from data"
+        raise _refusal(steps[k].operation, reason) from error
 
 
 def _activation_before(steps: Sequence[Step], k: int, last: Any) -> Any:

@@ -144,5 +144,7 @@ def test_models_that_are_no_chains_and_data_of_another_shape_are_refused():
         unroll(branched)
     with pytest.raises(ValueError, match="has no weights yet"):
         unroll(keras.Sequential([L.Dense(3)]))
+    with pytest.raises(ValueError, match=r"'classes' has no mirror image: .* not elementwise"):
+        unroll(_chain(L.Dense(3, "softmax", name="classes")), X)
     with pytest.raises(ValueError, match=r"Received: \(256, 5\)"):
         unroll(_chain(L.Dense(3)), X[:, :5])
