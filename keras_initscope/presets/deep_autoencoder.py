@@ -77,7 +77,7 @@ def hinton_2006(run: Run, epochs: Count = 91, pretraining_epochs: Count = 20) ->
     made[UNROLLED] = _by_network(networks[GREEDY], train, test)
     run.progress(_line(UNROLLED, _row(UNROLLED, made)))
     for name, network in networks.items():
-        _train(network, train, epochs)
+        _train(network, train, epochs, run.seed)
         made[name] = _by_network(network, train, test)
         run.progress(_line(name, _row(name, made)))
     picture = _draw(run.log_dir / "reconstructions.png", made)
@@ -104,17 +104,21 @@ def _pretrained(train: Images, epochs: int, seed: int) -> keras.Sequential:
     return unroll(encoder, train, activation="sigmoid")
 
 
-def _train(network: keras.Sequential, train: Images, epochs: int) -> None:
-    """Train on whole batches, in the order of the data, which is random."""
-    steps = len(train) // BATCH
-    x = train[: steps * BATCH]
+def _train(network: keras.Sequential, train: Images, epochs: int, seed: int) -> None:
+    """Train on whole batches, in a new order each time.
+
+    All orders are one epoch to Keras, to which starting one costs more than the steps in it.
+    """
+    rng, steps = np.random.default_rng(seed), len(train) // BATCH
+    orders = [rng.permutation(len(train))[: steps * BATCH] for _ in range(epochs)]
+    x = train[np.concatenate(orders)]
     network.compile(
         keras.optimizers.SGD(0.02, momentum=0.9),
         _squared_error,
         steps_per_execution=steps,
         jit_compile=False,
     )
-    network.fit(x, x, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0)
+    network.fit(x, x, batch_size=BATCH, shuffle=False, verbose=0)
 
 
 def _squared_error(x: Any, made: Any) -> Any:

@@ -12,7 +12,7 @@ from keras_initscope.model_init.mirror import mirror, transposed
 RNG = np.random.default_rng(0)
 GEOMETRIES = [
     (size, width, stride, rate)
-    for size, width, stride, rate in product((7, 8), (1, 2, 3), (1, 2, 3), (1, 2))
+    for size, width, stride, rate in product((7, 8), (1, 3), (1, 2, 3), (1, 2))
     if stride == 1 or rate == 1
 ]
 

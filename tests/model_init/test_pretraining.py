@@ -13,6 +13,7 @@ from keras_initscope.model_init.chain import behind, chain_of, made_by
 from keras_initscope.presets.digits import pixels
 
 ADAM = keras.optimizers.Adam(0.01)
+QUIET = {"optimizer": ADAM, "verbose": 0, "epochs": 3, "batch_size": 8}
 RNG = np.random.default_rng(0)
 X = (RNG.uniform(size=(256, 3)) @ RNG.uniform(size=(3, 12)) / 3).astype("float32")  # in [0, 1]
 IMAGES = X.reshape(-1, 4, 3, 1)
@@ -37,7 +38,7 @@ def _errors(change):
 
 
 def _quiet(model, x, **options):
-    return pretrain(model, x, **{"optimizer": ADAM, "verbose": 0, "epochs": 8, **options})
+    return pretrain(model, x, **{**QUIET, **options})
 
 
 def _two():
@@ -50,7 +51,7 @@ def hidden():
     """Two layers of sigmoids; the changes, and the values before."""
     model = _two()
     before = _values(model)
-    return model, _quiet(model, X, epochs=20), before
+    return model, _quiet(model, X, epochs=5), before
 
 
 def test_each_layer_learns_to_keep_what_it_receives(hidden):
@@ -69,7 +70,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(hidden):
     again, other = _two(), _two()
     random.seed(5)  # what is random elsewhere has no say
     np.random.seed(6)  # noqa: NPY002
-    _quiet(again, X, epochs=20, exclude="two")
+    _quiet(again, X, epochs=5, exclude="two")
     _quiet(other, X, seed=1, exclude="two")
     for a, b in zip(_values(again)[:2], _values(model)[:2], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -81,7 +82,7 @@ def test_a_linear_layer_learns_the_principal_components():
     model = _chain(L.Dense(2, use_bias=False))
     scales = np.geomspace(3, 0.3, 12)
     x = (np.random.default_rng(3).normal(size=(512, 12)) * scales).astype("float32")
-    changes = _quiet(model, x, epochs=20, batch_size=64)
+    changes = _quiet(model, x, epochs=5, batch_size=16)
     _, _, axes = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     kernel = np.linalg.qr(model.layers[0].get_weights()[0])[0]
     overlap = np.linalg.svd(axes[:2] @ kernel, compute_uv=False)
@@ -125,7 +126,7 @@ def test_nothing_else_is_touched():
 def test_an_activation_of_its_own_layer_counts_as_the_layers(hidden):
     model = _chain(L.Dense(8, name="one"), L.Activation("sigmoid"), L.Dropout(0.5))
     model.set_weights(hidden[2][:2])
-    _quiet(model, X, epochs=20)
+    _quiet(model, X, epochs=5)
     for a, b in zip(model.get_weights(), hidden[0].get_weights(), strict=False):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
@@ -144,7 +145,7 @@ def test_half_precision_learns_the_same(policy, hidden):
     """The copies are trained in single precision; only the result is rounded."""
     model = _chain(L.Dense(8, "sigmoid", name="one", dtype=policy))
     model.layers[0].set_weights(hidden[2][:2])
-    _quiet(model, X, epochs=20)
+    _quiet(model, X, epochs=5)
     kernel, bias = model.layers[0].weights
     assert kernel.dtype == policy
     expected = hidden[0].layers[0].get_weights()
@@ -360,7 +361,7 @@ def test_a_deep_classifier_of_sigmoids_trains_where_it_did_not():
     images, _ = pixels(0)
     labels = presets.digits.digits(0).train_y
     accuracies = []
-    for epochs in (0, 20):
+    for epochs in (0, 5):
         hidden = [L.Dense(64, "sigmoid", name=f"hidden_{n}") for n in range(5)]
         model = _chain(*hidden, L.Dense(10, "softmax"), shape=(64,))
         _quiet(model, images, epochs=epochs)
