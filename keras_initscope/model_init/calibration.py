@@ -95,7 +95,7 @@ def calibrate(
     - [Mishkin and Matas, 2016](https://arxiv.org/abs/1511.06422), algorithm 1
     """
     _check(method, target, at)
-    _build(model, x)
+    build(model, x)
     weights = selected(model, exclude)
     covered, others = covered_by(model, weights)
     sweep = Sweep({id(w.variable): float(target) for w in covered}, at == "activation")
@@ -122,7 +122,12 @@ def _check(method: str, target: float, at: str) -> None:
         raise ValueError(f"Expected a positive variance as target. Received: target={target!r}.")
 
 
-def _build(model: Any, x: Any) -> None:
+def build(model: Any, x: Any) -> None:
+    """Build a model for a batch, if it is not built.
+
+    Raises:
+        ValueError: If it cannot be.
+    """
     if not isinstance(model, keras.Layer) or (model.built and graph.has_weights(model)):
         return
     shapes = keras.tree.map_structure(lambda each: (None, *np.shape(each)[1:]), x)

@@ -27,12 +27,23 @@ class Digits(NamedTuple):
 
 def digits(seed: int) -> Digits:
     """Load them; the seed fixes the order and the split."""
-    x, y = _load()
-    order = np.random.default_rng(seed).permutation(len(x))
-    x, y = x[order].astype("float32"), y[order]
+    x, y = _in_order(seed)
     x = x - x[:_TRAINING].mean(axis=0)
     x = x / np.sqrt(np.mean(x[:_TRAINING] ** 2))
     return Digits(x[:_TRAINING], y[:_TRAINING], x[_TRAINING:], y[_TRAINING:])
+
+
+def pixels(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The same images, to train and to test on, as they are: pixels in [0, 1]."""
+    x, _ = _in_order(seed)
+    x = x / np.float32(16)
+    return x[:_TRAINING], x[_TRAINING:]
+
+
+def _in_order(seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    x, y = _load()
+    order = np.random.default_rng(seed).permutation(len(x))
+    return x[order].astype("float32"), y[order]
 
 
 def _load() -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -10,6 +10,7 @@ _LONG = {
     "constant-symmetry",
     "dropout-symmetry",
     "he-2015",
+    "hinton-2006",
     "kumar-2017",
     "lsuv-2015",
     "tat-2022",

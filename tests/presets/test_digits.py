@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_initscope.presets import PresetError
-from keras_initscope.presets.digits import digits
+from keras_initscope.presets.digits import digits, pixels
 
 
 def test_pixels_are_centred_and_of_unit_mean_square():
@@ -41,3 +41,12 @@ def test_a_missing_scikit_learn_is_named_with_its_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(PresetError, match=r"pip install keras-initscope\[presets\]"):
         digits(0)
+
+
+def test_pixels_are_the_same_images_as_they_are():
+    train, test = pixels(3)
+    whole = digits(3)
+    assert (train.min(), train.max(), train.dtype) == (0, 1, np.float32)
+    centred = test - train.mean(axis=0)
+    scale = np.sqrt(np.mean((train - train.mean(axis=0)) ** 2))
+    np.testing.assert_allclose(centred / scale, whole.test_x, atol=1e-5)
