@@ -224,7 +224,7 @@ def _trained(
     if not all(np.isfinite(value).all() for value in values.values()):
         raise ValueError(
             f"The training of layer {steps[k].operation.name!r} diverged: its weights are no "
-            f"longer finite. Received: optimizer={training.optimizer.name!r} with a learning rate "
+            f"longer finite. Received: {type(training.optimizer).__name__} with a learning rate "
             f"of {float(training.optimizer.learning_rate):.3g}. Take a smaller one, or scale `x`, "
             f"which lies between {examples.low:.3g} and {examples.high:.3g}."
         )

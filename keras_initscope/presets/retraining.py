@@ -18,6 +18,7 @@ from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.model_init import reinitialize
 from keras_initscope.presets.digits import Digits, digits
 from keras_initscope.presets.result import Row
+from keras_initscope.presets.training import accuracy
 
 BATCH = 64
 MOMENTUM = 0.9
@@ -129,8 +130,8 @@ class Trainer:
         initialize(self.model, data, seed)
         squares, correlation = signal(self.model, data.train_x)
         losses = self._fit(data, plan, seed, callbacks)
-        predicted = np.argmax(keras.ops.convert_to_numpy(self.model(data.test_x)), axis=-1)
-        return Attempt(squares, correlation, losses, float(np.mean(predicted == data.test_y)))
+        reached = accuracy(self.model, data.test_x, data.test_y)
+        return Attempt(squares, correlation, losses, reached)
 
     def _fit(
         self, data: Digits, plan: Plan, seed: int, callbacks: list[VarianceMonitor]

@@ -253,10 +253,17 @@ def assert_identical(build, feed, tmp_path, update_freq=1, measured=True, **kwar
     return model, monitor
 
 
-@pytest.mark.parametrize("jit", [False, True], ids=["plain", "jit"])
 @pytest.mark.parametrize("build", MODELS)
-def test_every_kind_of_model(build, jit, tmp_path):
-    assert_identical(build, arrays, tmp_path, jit_compile=jit)
+def test_every_kind_of_model(build, tmp_path):
+    assert_identical(build, arrays, tmp_path, jit_compile=False)
+
+
+# Compiling takes long, hence of the others only in `make slow`.
+@pytest.mark.parametrize(
+    "build", [pytest.param(m, marks=[pytest.mark.slow] * (m not in (mlp, cnn))) for m in MODELS]
+)
+def test_every_kind_of_model_compiled(build, tmp_path):
+    assert_identical(build, arrays, tmp_path, jit_compile=True)
 
 
 @pytest.mark.parametrize(
