@@ -54,6 +54,8 @@ def _row(layer: LayerInfo, measured: _Table, predicted: _Table, unknown: str) ->
         measured_gradient=_mean_square(gradient),
         q_error=_value(expected, "relative_error"),
         gradient_error=_value(expected_gradient, "relative_error"),
+        q_median=_value(expected, "relative_median"),
+        gradient_median=_value(expected_gradient, "relative_median"),
         nonfinite=sum(int(each.values.get("nonfinite_count", 0)) for each in tensors),
         unknown=unknown,
     )

@@ -69,7 +69,11 @@ def predict_signal(model: Any, input: Any = None, weights: str = "actual") -> Sn
         `relative_error`: how far a single network of this width scatters around the prediction of
         its second moment, as a standard deviation. It compounds `5/n` for each layer of `n` units
         since the last normalization, and for that one, and the relative variance of the length of
-        the input vectors that meet the first weights, `2/n` for `n` inputs without data.
+        the input vectors that meet the first weights, `2/n` for `n` inputs without data. Where
+        activations amplify deviations of the signal, as GELU, SiLU and Mish do, it is that of a
+        log-normal variable whose logarithm grows at each layer by the slope of the variance map on
+        logarithmic axes; gradients also scatter with the signal that their slopes depend on.
+        `relative_median` is how far half of such networks stay below the prediction, a mean.
 
     Raises:
         ValueError: If the model is not built, if `input` or `weights` is none of the above, or if
@@ -171,6 +175,7 @@ def _values(state: State) -> dict[str, float]:
         "signal": q - p,
         "constant": p,
         "relative_error": _relative(state.deviation),
+        "relative_median": float(np.exp(-state.noise / 2)),
     }
     return {name: value for name, value in values.items() if not np.isnan(value)}
 
@@ -185,7 +190,13 @@ def _gradient_values(gradient: Gradient) -> dict[str, float]:
     if np.isnan(g):
         return {}
     error = _relative(gradient.deviation)
-    return {"mean": 0.0, "variance": g, "root_mean_square": g**0.5, "relative_error": error}
+    return {
+        "mean": 0.0,
+        "variance": g,
+        "root_mean_square": g**0.5,
+        "relative_error": error,
+        "relative_median": float(np.exp(-gradient.noise / 2)),
+    }
 
 
 def _averaged(calls: list[dict[str, float]]) -> dict[str, float]:

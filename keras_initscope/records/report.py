@@ -35,6 +35,8 @@ class LayerRow:
         q_error: How far a single network of this width scatters around `predicted_q`, as a
             standard deviation relative to it.
         gradient_error: The same for `predicted_gradient`.
+        q_median: The median over networks of this width, relative to `predicted_q`.
+        gradient_median: The same for `predicted_gradient`.
         nonfinite: Number of measured elements of activation and gradients that are NaN or infinite;
             the mean squares are those of the others.
         unknown: Why theory says nothing of this layer, or empty.
@@ -48,6 +50,8 @@ class LayerRow:
     measured_gradient: float | None = None
     q_error: float | None = None
     gradient_error: float | None = None
+    q_median: float | None = None
+    gradient_median: float | None = None
     nonfinite: int = 0
     unknown: str = ""
 

@@ -18,8 +18,14 @@ from keras_initscope.writers.log_axis import decades, foot_of, height, label_dec
 # Okabe and Ito's colours, which the colour-blind tell apart.
 _MEASURED, _PREDICTED = "#0072B2", "#D55E00"
 _PANELS = {
-    "q": ("activation\nmean square", "predicted_q", "q_error", "measured_q"),
-    "g": ("gradient\nmean square", "predicted_gradient", "gradient_error", "measured_gradient"),
+    "q": ("activation\nmean square", "predicted_q", "q_error", "q_median", "measured_q"),
+    "g": (
+        "gradient\nmean square",
+        "predicted_gradient",
+        "gradient_error",
+        "gradient_median",
+        "measured_gradient",
+    ),
 }
 _BAND = "two out of three networks of this width"
 _BAND_TRAINED = f"{_BAND}, if their weights were fresh"
@@ -102,8 +108,8 @@ def _legend(axes: Any) -> list[tuple[Any, str]]:
 
 
 def _draw_panel(axes: Any, rows: Sequence[LayerRow], fields: Sequence[str], name: str) -> None:
-    predicted, errors, measured = (_column(rows, name) for name in fields)
-    lower, upper = _band(predicted, errors)
+    predicted, errors, medians, measured = (_column(rows, name) for name in fields)
+    lower, upper = _band(predicted, errors, medians)
     values = [*predicted, *measured, *lower, *upper]
     low, high = decades(values)
     foot = foot_of(low, high)
@@ -130,19 +136,19 @@ def _column(rows: Sequence[LayerRow], name: str) -> list[float]:
     return [nan if value is None else value for value in found]
 
 
-def _band(predicted: Sequence[float], errors: Sequence[float]) -> tuple[list[float], list[float]]:
+def _band(
+    predicted: Sequence[float], errors: Sequence[float], medians: Sequence[float]
+) -> tuple[list[float], list[float]]:
     """One standard deviation of the logarithm to both sides of the median.
 
-    A product of many factors is lognormal: with the predicted mean `q` and the relative standard
-    deviation `e`, `s^2 = log(1 + e^2)` is the variance of its logarithm and `q exp(-s^2 / 2)` its
-    median.
+    A product of many factors is lognormal: with the relative standard deviation `e`,
+    `s^2 = log(1 + e^2)` is the variance of its logarithm.
     """
     squares = [log1p(error * error) for error in errors]
-    known = [square if isfinite(square) else nan for square in squares]
-    pairs = list(zip(predicted, known, strict=True))
-    lower = [q * exp(-square / 2 - square**0.5) for q, square in pairs]
-    upper = [q * exp(-square / 2 + square**0.5) for q, square in pairs]
-    return lower, upper
+    widths = [square**0.5 if isfinite(square) else nan for square in squares]
+    middles = [q * median for q, median in zip(predicted, medians, strict=True)]
+    pairs = list(zip(middles, widths, strict=True))
+    return [q * exp(-width) for q, width in pairs], [q * exp(width) for q, width in pairs]
 
 
 def _has_width(lower: Sequence[float], upper: Sequence[float]) -> bool:

@@ -30,6 +30,8 @@ def _report(predicted, measured, error=0.3):
             measured_gradient=m,
             q_error=None if q is None else error,
             gradient_error=None if q is None else error,
+            q_median=None if q is None else 1 / math.hypot(1, error),
+            gradient_median=None if q is None else 1 / math.hypot(1, error),
             unknown="" if q is not None else "magic (Magic): nobody knows.",
         )
         for info, q, m in zip(infos, predicted, measured, strict=True)
@@ -148,5 +150,5 @@ def test_the_band_holds_two_of_three_lognormal_networks():
     square = math.log1p(2.0**2)
     draws = np.exp(np.random.default_rng(0).normal(-square / 2, square**0.5, size=100_000))
     assert draws.std() / draws.mean() == pytest.approx(2.0, rel=0.1)
-    (lower,), (upper,) = writer._band([1.0], [2.0])
+    (lower,), (upper,) = writer._band([1.0], [2.0], [1 / math.hypot(1, 2)])
     assert np.mean((lower < draws) & (draws < upper)) == pytest.approx(0.6827, abs=0.005)
