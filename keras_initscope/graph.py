@@ -17,6 +17,8 @@ from keras.src.backend.common import global_state
 from keras_initscope.preserved import noted, preserved
 from keras_initscope.records import LayerInfo, Quantity
 
+#: Methods in which a layer of Keras computes its output.
+_COMPUTING = ("__call__", "call", "convolution_op")
 _SEEDS = "global_seed_generator"
 _ADDED = ("bias", "beta")
 
@@ -263,6 +265,13 @@ def _of_function(function: Any) -> Operations:
         nodes=[node for node in nodes if node.operation and not node.is_input],
         outputs=function._outputs_struct,
     )
+
+
+def overrides(kind: type, base: type) -> bool:
+    """Whether a class computes otherwise than the class of Keras that it is derived from."""
+    between = kind.__mro__[: kind.__mro__.index(base)]
+    own = [each for each in between if not each.__module__.startswith("keras.")]
+    return any(name in vars(each) for each in own for name in _COMPUTING)
 
 
 def optimizers(model: Any) -> list[Any]:

@@ -25,7 +25,7 @@ from keras_initscope.prediction import families  # noqa: F401  (which enters the
 from keras_initscope.prediction.inputs import arguments
 from keras_initscope.prediction.state import State, Unknown
 from keras_initscope.prediction.transfer import Walk, apply, walking
-from keras_initscope.prediction.weights import as_array
+from keras_initscope.prediction.weights import as_array, multiplied_by_each
 from keras_initscope.records import Changes
 from keras_initscope.text import shortened
 
@@ -93,9 +93,13 @@ def autoinit(model: Any, input: Any = None, exclude: Any = None) -> Changes:
     before = {id(w.variable): w.variance for w in covered}
     shares = Following(model).shares()
     walk = _Scaling(open={id(w.variable): shares.get(id(w.layer), 1.0) for w in covered})
-    with walking(walk):
+    with walking(walk), multiplied_by_each(walk.columns):
         args, kwargs = arguments(model, input)
         apply(model, *args, **kwargs)
+    for weight in covered:  # once nothing can fail any more
+        if (columns := walk.columns.get(id(weight.variable))) is not None:
+            kernel = weight.variable
+            kernel.assign(keras.ops.cast(as_array(kernel) * columns, kernel.dtype))
     measured = set(walk.open)
     if measured:
         _measure(model, input, walk, covered)
@@ -133,11 +137,14 @@ class _Scaling(Walk):
     Args:
         open: `id(variable)` of those not yet scaled to the second moment wanted.
         factors: `id(variable)` to the factors of its parts.
+        columns: `id(variable)` to what its columns are to be multiplied by, and are read as if they
+            were: code of the user's is followed in a scope that forgets what is assigned in it.
         failed: `id(variable)` to the reason why it cannot be scaled.
     """
 
     open: dict[int, float] = field(default_factory=dict)
     factors: dict[int, list[float]] = field(default_factory=dict)
+    columns: dict[int, Any] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
 
     def prepare(self, layer: Any, tensors: list[State | Unknown], look: Callable[[], Any]) -> None:
@@ -169,7 +176,7 @@ class _Scaling(Walk):
             factors = [sqrt((target - added) / each) for each in found]
             width = kernel.shape[-1] // len(factors)
             by_column = np.repeat(factors, width) if len(factors) > 1 else factors[0]
-            kernel.assign(keras.ops.cast(as_array(kernel) * by_column, kernel.dtype))
+            self.columns[id(kernel)] = by_column
             self.factors[id(kernel)] = factors
 
 

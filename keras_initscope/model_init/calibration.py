@@ -130,13 +130,13 @@ def build(model: Any, x: Any) -> None:
     """
     if not isinstance(model, keras.Layer) or (model.built and graph.has_weights(model)):
         return
-    shapes = keras.tree.map_structure(lambda each: (None, *np.shape(each)[1:]), x)
+    shapes = keras.tree.map_structure(np.shape, x)
     try:
-        model.build(shapes)
+        model(keras.tree.map_structure(lambda each: each[:1], x))
     except Exception as error:  # the model is the user's and may raise anything
         raise ValueError(
-            f"The model {model.name!r} cannot be built for inputs of shape {shapes}: "
-            f"{type(error).__name__}: {str(error)[:300]}. Call the model on `x` first."
+            f"The model {model.name!r} cannot be called on inputs of shape {shapes}: "
+            f"{type(error).__name__}: {str(error)[:300]}"
         ) from error
 
 

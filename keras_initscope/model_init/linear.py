@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_initscope import graph
 from keras_initscope.prediction.weights import as_array
 
 L = keras.layers
@@ -33,7 +34,8 @@ _CONV_CELL = inspect.getmodule(L.ConvLSTM2D.__base__).ConvLSTMCell  # type: igno
 def scaling_kernel(layer: Any) -> Any:
     """The variable that scales what a layer gives before its bias, `None` where there is none."""
     for kinds, name in _KERNELS:
-        if isinstance(layer, kinds):
+        base = next((each for each in type(layer).__mro__ if each in kinds), None)
+        if base is not None and not graph.overrides(type(layer), base):
             return getattr(layer, f"_{name}" if hasattr(layer, f"_{name}") else name)
     return None
 

@@ -102,15 +102,16 @@ def reinitialize(
         (matcher(*_rule(rule)), keras.initializers.get(rule[1]), rule[0]) for rule in rules or ()
     ]
     weights, following = selected(model, exclude), Following(model)
-    changes, skipped = [], {}
+    changes, skipped, drawn = [], {}, []
     for weight in weights:
         given = next((i for matches, i, w in read if _speaks(matches, w, weight)), None)
         initializer, what = (given, _name(given)) if given else _default(weight, following)
         if initializer is None:
             skipped[weight.path] = what
             continue
-        before = weight.variance
-        weight.variable.assign(_drawn(initializer, weight, seed))
+        drawn.append((weight, what, weight.variance, _drawn(initializer, weight, seed)))
+    for weight, what, before, values in drawn:  # once nothing can fail any more
+        weight.variable.assign(values)
         changes.append(weight.changed(what, before))
     notes = () if following.traced else (_UNTRACED,)
     return Changes(
@@ -136,7 +137,14 @@ def _drawn(initializer: Any, weight: Weight, seed: int) -> Any:
     drawing = seeded(initializer, f"{seed}{weight.key}")
     if weight.fans is not None:
         drawing = fitted(drawing, weight.fans)
-    return drawing(tuple(weight.variable.shape), dtype=weight.variable.dtype)
+    shape = tuple(weight.variable.shape)
+    try:
+        return drawing(shape, dtype=weight.variable.dtype)
+    except Exception as error:  # the initializer may be the user's and may raise anything
+        raise ValueError(
+            f"The weight {weight.path!r} of shape {shape} cannot be drawn by {_name(initializer)}: "
+            f"{error} Nothing was changed."
+        ) from error
 
 
 def _default(weight: Weight, following: Following) -> tuple[Any, str]:

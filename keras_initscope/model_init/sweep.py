@@ -55,7 +55,9 @@ class Sweep:
         cell = first_cell(layer)
         if cell is not None and args:
             self._scale_gates(cell, args[0])
-        if isinstance(layer, keras.layers.TimeDistributed) and self._is_due(layer.layer):
+        if isinstance(layer, keras.layers.TimeDistributed) and any(
+            self._is_due(inner) for inner in layer.layer._flatten_layers()
+        ):
             return self._at_all_steps(layer, args[0])
         self._calls.append(layer)
         try:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_initscope import graph
 from keras_initscope.activations import as_nonlinearity
@@ -22,6 +23,7 @@ from keras_initscope.theory.shaping import dks, tat
 
 _SMOOTH = {"TAT": tat, "DKS": dks}
 _RECTIFIERS = {"TAT": tat_leaky_relu, "DKS": dks_leaky_relu}
+_FROZEN = "it is frozen, and what it has learnt is for the activation that it has"
 _OF_CODE = "it is an operation, which cannot be replaced in place; use keras.layers.Activation"
 _OF_KIND = (
     "its layer is an activation by its class, which cannot be replaced in place; use "
@@ -44,7 +46,7 @@ def tailor(model_or_depth: Any, activation: Any = None, method: str = "TAT") -> 
     Activations count along the way from the inputs to the outputs. Sums of paths weigh each path by
     the factors in front of it: `sqrt(.8) * x + sqrt(.2) * f(x)` has a shortcut of share .8, a plain
     `x + f(x)` one of .5. Everything between activations is taken as linear; `notes` says what of it
-    may not be.
+    may not be. Frozen layers keep their activations, and are named in `skipped`.
 
     Args:
         model_or_depth: A built Keras model, whose activations are replaced in place; or a number of
@@ -107,6 +109,11 @@ def _suited(activation: Any, structure: Structure, method: str, **options: Any) 
     if not phi.is_scale_invariant:
         by = _SMOOTH[method](phi, structure)
         return TransformedActivation(activation, **asdict(by), **options)
+    if not 0 <= -float(phi.f(np.array(-1.0))) < float(phi.f(np.array(1.0))):
+        raise ValueError(
+            f"Expected a smooth activation or a rectifier, which can be transformed to suit a "
+            f"depth. Received: {phi.name}, which has no shape to change."
+        )
     slope, by = _RECTIFIERS[method](structure)
     return TransformedActivation(keras.layers.LeakyReLU(slope), **asdict(by), **options)
 
@@ -139,9 +146,10 @@ def _tailored(model: Any, activation: Any, method: str) -> Changes:
         # Past Keras' attribute tracking: a layer that is built takes no other layer, but this one
         # has no state.
         layer.__dict__["activation"] = made
-    for name in _STEPS:  # what was traced has the old activations in it
-        if hasattr(model, name):
-            setattr(model, name, None)
+    for part in (model, *(node.layer for node in graph.layers(model))):
+        for name in _STEPS:  # what was traced has the old activations in it
+            if isinstance(part, keras.Model) and hasattr(part, name):
+                setattr(part, name, None)
     return Changes(
         model=model.name,
         action="tailor",
@@ -154,6 +162,8 @@ def _tailored(model: Any, activation: Any, method: str) -> Changes:
 def _reason(operation: Any) -> str:
     if not isinstance(operation, keras.Layer):
         return _OF_CODE
+    if not operation.trainable:
+        return _FROZEN
     return "" if "activation" in operation.__dict__ else _OF_KIND
 
 

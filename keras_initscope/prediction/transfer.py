@@ -190,7 +190,7 @@ def _applied(operation: Any, args: Any, kwargs: Any, tensors: list[Any]) -> Any:
         if isinstance(operation, keras.Layer):
             kwargs = {name: _unmasked(name, value) for name, value in kwargs.items()}
         with weights_held_by(holder), np.errstate(all="ignore"):
-            output = transfer(operation, *args, **kwargs)
+            output = _rule_of(operation)(operation, *args, **kwargs)
     except UnpredictableError as error:
         return Unknown(f"{named}: {error}", _shape(operation, tensors), tuple(tensors))
     except Exception as error:  # the rule may be the user's and may raise anything
@@ -204,9 +204,19 @@ def _applied(operation: Any, args: Any, kwargs: Any, tensors: list[Any]) -> Any:
     return keras.tree.map_structure(lambda found: _told(found, named, tensors), output)
 
 
+def _rule_of(operation: Any) -> Callable[..., Any]:
+    """That of its class; code of the user's in place of a layer's own is followed as code."""
+    kind = type(operation)
+    base = next(each for each in kind.__mro__ if each in transfer.registry)
+    if base in (object, keras.Layer, keras.Model) or not graph.overrides(kind, base):
+        return transfer.dispatch(kind)
+    rule = transfer.dispatch(base)
+    is_ours = rule.__module__.startswith(f"{__package__}.")
+    return transfer.dispatch(keras.Layer) if is_ours else rule
+
+
 def _is_ours(operation: Any) -> bool:
-    rule = transfer.dispatch(type(operation))
-    return rule.__module__.startswith(f"{__package__}.")
+    return _rule_of(operation).__module__.startswith(f"{__package__}.")
 
 
 def _unmasked(name: str, value: Any) -> Any:

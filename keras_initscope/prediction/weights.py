@@ -51,7 +51,7 @@ class Weights:
 
 
 _from_initializers: ContextVar[bool] = ContextVar("from_initializers", default=False)
-_factors: ContextVar[dict[int, float] | None] = ContextVar("factors", default=None)
+_factors: ContextVar[dict[int, Any] | None] = ContextVar("factors", default=None)
 
 
 @contextmanager
@@ -66,6 +66,16 @@ def read_from(weights: str) -> Iterator[None]:
         yield
     finally:
         _from_initializers.reset(token)
+
+
+@contextmanager
+def multiplied_by_each(factors: dict[int, Any]) -> Iterator[None]:
+    """Read each variable as if it were multiplied by what stands under its `id`, now or later."""
+    token = _factors.set(factors)
+    try:
+        yield
+    finally:
+        _factors.reset(token)
 
 
 @contextmanager

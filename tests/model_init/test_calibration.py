@@ -349,5 +349,5 @@ def test_what_cannot_be_read_is_refused(options, says):
 
 def test_a_model_that_does_not_take_the_batch_is_refused():
     model = keras.Sequential([L.Conv2D(3, 3)])
-    with pytest.raises(ValueError, match="cannot be built for inputs of shape"):
+    with pytest.raises(ValueError, match="cannot be called on inputs of shape"):
         calibrate(model, VECTORS)
