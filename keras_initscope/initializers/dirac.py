@@ -51,6 +51,8 @@ class Dirac(keras.initializers.Initializer):
     """
 
     def __init__(self, gain: float = 1.0, groups: int = 1) -> None:
+        if not isinstance(groups, int) or groups < 1:
+            raise ValueError(f"Expected one group or more. Received: groups={groups!r}.")
         self.gain = gain
         self.groups = groups
 
@@ -64,6 +66,10 @@ class Dirac(keras.initializers.Initializer):
         Returns:
             A tensor of that shape.
         """
+        if not 2 <= len(shape) <= 5:
+            raise ValueError(
+                f"Expected the shape of a kernel, two to five axes. Received: shape={tuple(shape)}."
+            )
         inputs, outputs = shape[-2:]
         if outputs % self.groups:
             raise ValueError(

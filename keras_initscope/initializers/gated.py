@@ -61,7 +61,12 @@ class Gated(keras.initializers.Initializer):
 
     def __init__(self, inner: Any = "orthogonal", gates: int | None = None) -> None:
         several = isinstance(inner, list | tuple)
-        self.gates = gates or (len(inner) if several else 4)
+        self.gates = (len(inner) if several else 4) if gates is None else gates
+        if not isinstance(self.gates, int) or self.gates < 1:
+            raise ValueError(
+                "Expected one gate or more. "
+                f"Received: gates={gates!r}, {len(inner) if several else 1} initializers."
+            )
         if several and len(inner) != self.gates:
             raise ValueError(
                 "Expected one initializer, or one for each gate. "
@@ -83,7 +88,7 @@ class Gated(keras.initializers.Initializer):
         Returns:
             A tensor of that shape.
         """
-        if shape[-1] % self.gates:
+        if not shape or shape[-1] % self.gates:
             raise ValueError(
                 f"Expected a last axis that can be divided into {self.gates} gates. "
                 f"Received: shape={tuple(shape)}. Give `gates`: 4 for an LSTM, 3 for a GRU."

@@ -66,10 +66,22 @@ def layout(
             "Expected the shape of a kernel, with two axes or more. "
             f"Received: shape={shape}. Biases start as zeros, as Keras has them."
         )
+    if min(shape) < 1:
+        raise ValueError(f"Expected axes of length 1 or more. Received: shape={shape}.")
     count = len(shape)
     if input_axes is None or output_axes is None:
         return Layout(shape=shape, copies=(), inputs=tuple(range(count - 1)), outputs=(count - 1,))
+    if not all(-count <= axis < count for axis in (*input_axes, *output_axes)):
+        raise ValueError(
+            f"Expected axes of a shape of {count}. Received: shape={shape}, "
+            f"input_axes={tuple(input_axes)}, output_axes={tuple(output_axes)}."
+        )
     inputs, outputs = (tuple(axis % count for axis in axes) for axes in (input_axes, output_axes))
+    if set(inputs) & set(outputs):
+        raise ValueError(
+            "Expected axes that count as inputs or as outputs, not both. Received: "
+            f"input_axes={tuple(input_axes)}, output_axes={tuple(output_axes)}."
+        )
     rest = tuple(axis for axis in range(count) if axis not in (*inputs, *outputs))
     return Layout(shape=shape, copies=rest, inputs=inputs, outputs=outputs)
 

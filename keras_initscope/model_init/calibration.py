@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_initscope import graph
 from keras_initscope.initializers import ScaledOrthogonal
@@ -95,6 +96,7 @@ def calibrate(
     - [Mishkin and Matas, 2016](https://arxiv.org/abs/1511.06422), algorithm 1
     """
     _check(method, target, at)
+    _check_finite(x)
     build(model, x)
     weights = selected(model, exclude)
     covered, others = covered_by(model, weights)
@@ -120,6 +122,13 @@ def _check(method: str, target: float, at: str) -> None:
         raise ValueError(f"Expected at='preactivation' or at='activation'. Received: at={at!r}.")
     if not (isinstance(target, Real) and 0 < target < float("inf")):
         raise ValueError(f"Expected a positive variance as target. Received: target={target!r}.")
+
+
+def _check_finite(x: Any) -> None:
+    arrays = [np.asarray(ops.convert_to_numpy(leaf)) for leaf in keras.tree.flatten(x)]
+    floats = [array for array in arrays if np.issubdtype(array.dtype, np.floating)]
+    if bad := sum(int(np.count_nonzero(~np.isfinite(array))) for array in floats):
+        raise ValueError(f"x holds {bad} values that are NaN or infinite. Clean the data first.")
 
 
 def build(model: Any, x: Any) -> None:
@@ -181,10 +190,19 @@ def _words(drawn: bool, factors: list[float]) -> str:
 def _report(
     model: Any, weights: list[Weight], changes: list[Change], sweep: Sweep, known: set[int]
 ) -> Changes:
-    skipped = {}
+    skipped, notes = {}, []
+    redrawn = {change.path for change in changes}
     for key, weight in _by_id(weights):
-        if key in sweep.failed:
+        if key in sweep.failed and weight.path in redrawn:
+            notes.append(f"Drawn anew, but not scaled: {weight.path}. Reason: {sweep.failed[key]}.")
+        elif key in sweep.failed:
             skipped[weight.path] = sweep.failed[key]
         elif weight.is_kernel and key not in known:
             skipped[weight.path] = UNCOVERED
-    return Changes(model=model.name, action="calibrate", changes=tuple(changes), skipped=skipped)
+    return Changes(
+        model=model.name,
+        action="calibrate",
+        changes=tuple(changes),
+        skipped=skipped,
+        notes=tuple(notes),
+    )

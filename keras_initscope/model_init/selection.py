@@ -171,4 +171,4 @@ def _stem(name: str, layer: Any) -> str:
     """`dense` for a `Dense` that is called `dense_7`, a name of the user's as it is."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", type(layer).__name__)
     stem = re.sub(r"_\d+$", "", name)
-    return stem if stem.endswith(snake.lower()) else name
+    return stem if stem == snake.lower() else name

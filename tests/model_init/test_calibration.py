@@ -219,13 +219,26 @@ def test_what_cannot_be_reached_is_left_and_said():
     layers = [L.Dense(24, "tanh", name="bounded"), L.Dense(24, name="fine")]
     model = keras.Sequential([keras.Input((24,)), *layers])
     changes = calibrate(model, VECTORS, target=2.0, at="activation")
-    assert "behind its activation" in changes.skipped["bounded/kernel"]
+    (note,) = changes.notes
+    assert note.startswith("Drawn anew, but not scaled: bounded/kernel.")
+    assert "behind its activation" in note
     assert "times" in changes.find("fine/kernel").what
     layer = L.Dense(24, bias_initializer=biased(3.0), name="biased")
     model = keras.Sequential([keras.Input((24,)), layer, L.Dense(2, name="fine")])
-    assert "bias alone" in calibrate(model, VECTORS).skipped["biased/kernel"]
+    assert "bias alone" in calibrate(model, VECTORS).notes[0]
+    left = calibrate(model, VECTORS, orthogonal=False)
+    assert "bias alone" in left.skipped["biased/kernel"]
+    assert not left.notes
     dead = np.zeros_like(VECTORS)
-    assert "does not vary" in calibrate(model, dead).skipped["biased/kernel"]
+    assert "does not vary" in calibrate(model, dead).notes[0]
+
+
+def test_a_batch_that_is_not_finite_is_refused():
+    model = keras.Sequential([keras.Input((24,)), L.Dense(4)])
+    before = np.array(model.layers[0].kernel.value)
+    with pytest.raises(ValueError, match="x holds 1 values that are NaN"):
+        calibrate(model, np.where(np.arange(24) + 24 * np.arange(128)[:, None] == 30, np.nan, 1.0))
+    np.testing.assert_array_equal(model.layers[0].kernel.value, before)
 
 
 @pytest.mark.parametrize(("kind", "gates"), [(L.LSTM, 4), (L.GRU, 3), (L.SimpleRNN, 1)])

@@ -229,3 +229,14 @@ def test_what_nobody_knows_is_left_and_said():
 def test_what_cannot_be_read_is_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_values_stay_where_a_layer_with_a_name_of_its_own_is_added():
+    def last(*names):
+        layers = [L.Dense(8, name=name) for name in names]
+        model = keras.Sequential([keras.Input((8,)), *layers])
+        reinitialize(model, seed=1)
+        return np.array(layers[-1].kernel.value)
+
+    alone = last("enc_dense_1", "enc_dense_5")
+    np.testing.assert_array_equal(last("enc_dense_1", "enc_dense_3", "enc_dense_5"), alone)
