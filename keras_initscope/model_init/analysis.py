@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import sqrt
+from math import exp, log, sqrt
 from typing import Any
 
 import keras
@@ -115,7 +115,10 @@ def autoinit(model: Any, input: Any = None, exclude: Any = None) -> Changes:
             for w, found in factors
         ),
         skipped=skipped | {w.path: UNCOVERED for w in _uncovered(weights, covered)},
-        notes=_notes(walk, [w.path for w in covered if id(w.variable) in measured]),
+        notes=(
+            *_notes(walk, [w.path for w in covered if id(w.variable) in measured]),
+            *_scatter(model, walk),
+        ),
     )
 
 
@@ -208,6 +211,22 @@ def _notes(walk: Walk, measured: list[str]) -> tuple[str, ...]:
         "Measured on inputs drawn at random, since theory does not know what reaches them: "
         f"{', '.join(measured)}. Reason: {'; '.join(reasons)}.",
     )
+
+
+def _scatter(model: Any, walk: Walk) -> list[str]:
+    """How far single networks lie from theory, where that is more than a factor of three."""
+    found = {
+        node.path: max((x.deviation for x in calls if isinstance(x, State)), default=0.0)
+        for node in graph.layers(model)
+        if (calls := walk.outputs.get(id(node.layer)))
+    }
+    worst = max(found, key=lambda path: found[path], default="")
+    if not worst or found[worst] < log(3) ** 2:
+        return []
+    return [
+        f"Theory is of the mean over networks: at {worst} two of three of this width lie within a "
+        f"factor of {exp(min(found[worst], 100.0) ** 0.5):.2g} of its median. `calibrate` is exact."
+    ]
 
 
 def _words(factors: list[float], measured: bool) -> str:

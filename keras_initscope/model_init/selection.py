@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -103,6 +103,30 @@ def selected(model: Any, exclude: Any = None) -> list[Weight]:
     return found
 
 
+def excluded_layers(model: Any, exclude: Any) -> set[int]:
+    """`id` of each layer that `exclude` means, by its path where that is a regular expression.
+
+    Raises:
+        ValueError: If `exclude` cannot be read.
+    """
+    nodes = graph.layers(model)
+    paths = {node.path: node.layer for node in nodes}
+    excluded = [matcher(each, "exclude") for each in _as_list(exclude)]
+    places = [
+        _Place(node.path, node.layer, tuple(paths[p] for p in _above(node.path) if p in paths))
+        for node in nodes
+    ]
+    return {id(place.layer) for place in places if any(matches(place) for matches in excluded)}
+
+
+class _Place(NamedTuple):
+    """A layer where `exclude` looks for a weight."""
+
+    path: str
+    layer: Any
+    holders: tuple[Any, ...]
+
+
 def _above(path: str) -> list[str]:
     names = path.split("/")
     return ["/".join(names[:count]) for count in range(1, len(names))]
@@ -125,7 +149,7 @@ def checked(model: Any) -> None:
         )
 
 
-def matcher(where: Any, argument: str) -> Callable[[Weight], bool]:
+def matcher(where: Any, argument: str) -> Callable[[Weight | _Place], bool]:
     """Whether a weight is meant.
 
     A regular expression is searched for in the weight's path. A layer or a layer class means what

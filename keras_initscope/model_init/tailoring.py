@@ -15,7 +15,7 @@ from keras_initscope import graph
 from keras_initscope.activations import as_nonlinearity
 from keras_initscope.layers import TransformedActivation
 from keras_initscope.model_init.depths import Depths
-from keras_initscope.model_init.selection import checked
+from keras_initscope.model_init.selection import checked, excluded_layers
 from keras_initscope.records import Change, Changes
 from keras_initscope.theory.composition import Residual, Structure
 from keras_initscope.theory.rectifiers import dks_leaky_relu, tat_leaky_relu
@@ -23,6 +23,7 @@ from keras_initscope.theory.shaping import dks, tat
 
 _SMOOTH = {"TAT": tat, "DKS": dks}
 _RECTIFIERS = {"TAT": tat_leaky_relu, "DKS": dks_leaky_relu}
+_EXCLUDED = "it is excluded"
 _FROZEN = "it is frozen, and what it has learnt is for the activation that it has"
 _OF_CODE = "it is an operation, which cannot be replaced in place; use keras.layers.Activation"
 _OF_KIND = (
@@ -33,7 +34,9 @@ _KEPT = "it gives an output of the model, or gates another signal"
 _STEPS = ("train_function", "test_function", "predict_function")
 
 
-def tailor(model_or_depth: Any, activation: Any = None, method: str = "TAT") -> Any:
+def tailor(
+    model_or_depth: Any, activation: Any = None, method: str = "TAT", exclude: Any = None
+) -> Any:
     """Transform activations so that a deep network without normalization trains.
 
     Use it on plain or residual networks that are too deep for their activation. Scales and shifts
@@ -54,6 +57,8 @@ def tailor(model_or_depth: Any, activation: Any = None, method: str = "TAT") -> 
         activation: A name, elementwise function or layer to transform. `None` transforms each
             activation of the model as it is; a depth needs one.
         method: `"TAT"` (Zhang et al., 2022) or `"DKS"` (Martens et al., 2021).
+        exclude: Whose activations to leave alone in a model: a regular expression on the path of a
+            layer, a layer, a layer class or a function of a layer, or a list of those.
 
     Returns:
         For a model what was done to each activation, a `Changes`; for a depth the activation, a
@@ -86,7 +91,7 @@ def tailor(model_or_depth: Any, activation: Any = None, method: str = "TAT") -> 
     if method not in _SMOOTH:
         raise ValueError(f"Expected method='TAT' or method='DKS'. Received: method={method!r}.")
     if isinstance(model_or_depth, keras.Layer):
-        return _tailored(model_or_depth, activation, method)
+        return _tailored(model_or_depth, activation, method, exclude)
     if activation is None or not _is_structure(model_or_depth):
         raise ValueError(
             "Expected a Keras model, or a number of activations (or a structure of them) and an "
@@ -118,8 +123,9 @@ def _suited(activation: Any, structure: Structure, method: str, **options: Any) 
     return TransformedActivation(keras.layers.LeakyReLU(slope), **asdict(by), **options)
 
 
-def _tailored(model: Any, activation: Any, method: str) -> Changes:
+def _tailored(model: Any, activation: Any, method: str, exclude: Any) -> Changes:
     checked(model)
+    excluded = excluded_layers(model, exclude)
     depths = Depths(model)
     if not depths.structure:
         raise ValueError(
@@ -135,6 +141,7 @@ def _tailored(model: Any, activation: Any, method: str) -> Changes:
         layer = used.operation
         path = paths.get(id(layer), layer.name)
         reason = _KEPT if piece in depths.kept else _reason(layer)
+        reason = _EXCLUDED if id(layer) in excluded else reason
         if reason:
             skipped[path] = reason
         elif path not in changes:

@@ -140,6 +140,25 @@ def test_frozen_layers_keep_their_activations():
     np.testing.assert_array_equal(base(X), before)
 
 
+@pytest.mark.parametrize("exclude", ["_kept$", lambda layer: layer.name == "b_kept"])
+def test_excluded_layers_keep_their_activations(exclude):
+    names = ["a", "b_kept", "c", "last"]
+    model = keras.Sequential(
+        [keras.Input((64,)), *[L.Dense(64, "relu", name=name) for name in names]]
+    )
+    changes = tailor(model, exclude=exclude)
+    assert {change.path for change in changes.changes} == {"a", "c"}
+    assert changes.skipped["b_kept"] == "it is excluded"
+    assert model.get_layer("b_kept").activation is keras.activations.relu
+
+
+@pytest.mark.parametrize(("depth", "said"), [(3, 0), (30, 1)])
+def test_how_far_single_networks_lie_from_theory(depth, said):
+    hidden = [L.Dense(64, "gelu") for _ in range(depth)]
+    notes = autoinit(keras.Sequential([keras.Input((64,)), *hidden])).notes
+    assert len([note for note in notes if "within a factor of" in note]) == said
+
+
 def test_models_inside_forget_what_they_have_traced():
     inner = keras.Sequential([keras.Input((64,)), L.Dense(64, "relu")])
     inner.predict(X, verbose=0)
