@@ -6,6 +6,7 @@ Owns which initializer a weight gets where nobody gave a rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -98,9 +99,9 @@ def reinitialize(
     - [He et al., 2015](https://arxiv.org/abs/1502.01852), equation 10
     - [LeCun et al., 1998](http://yann.lecun.com/exdb/publis/pdf/lecun-98b.pdf), section 4.6
     """
-    read = [
-        (matcher(*_rule(rule)), keras.initializers.get(rule[1]), rule[0]) for rule in rules or ()
-    ]
+    if not isinstance(seed, Integral):
+        raise ValueError(f"Expected seed to be an integer. Received: {seed!r}.")
+    read = [(matcher(*_rule(rule)), _initializer(rule), rule[0]) for rule in rules or ()]
     weights, following = selected(model, exclude), Following(model)
     changes, skipped, drawn = [], {}, []
     for weight in weights:
@@ -113,13 +114,18 @@ def reinitialize(
     for weight, what, before, values in drawn:  # once nothing can fail any more
         weight.variable.assign(values)
         changes.append(weight.changed(what, before))
-    notes = () if following.traced else (_UNTRACED,)
+    notes = [] if following.traced else [_UNTRACED]
+    notes += [
+        f"The rule for {where!r} means no weight."
+        for matches, _, where in read
+        if not any(_speaks(matches, where, weight) for weight in weights)
+    ]
     return Changes(
         model=model.name,
         action="reinitialize",
         changes=tuple(changes),
         skipped=skipped,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -127,6 +133,16 @@ def _rule(rule: Any) -> tuple[Any, str]:
     if not isinstance(rule, list | tuple) or len(rule) != 2:
         raise ValueError(f"Expected a list of (where, initializer) as rules. Received: {rule!r}.")
     return rule[0], "where"
+
+
+def _initializer(rule: Any) -> Any:
+    found = keras.initializers.get(rule[1])
+    if found is None:
+        raise ValueError(
+            f"Expected an initializer for each rule. Received: {rule!r}. Leave out the rule for "
+            "the default, or name the weight in `exclude` to leave it as it is."
+        )
+    return found
 
 
 def _speaks(matches: Any, where: Any, weight: Weight) -> bool:

@@ -240,3 +240,19 @@ def test_values_stay_where_a_layer_with_a_name_of_its_own_is_added():
 
     alone = last("enc_dense_1", "enc_dense_5")
     np.testing.assert_array_equal(last("enc_dense_1", "enc_dense_3", "enc_dense_5"), alone)
+
+
+def test_a_rule_that_means_nothing_is_told():
+    model = keras.Sequential([keras.Input((8,)), L.Dense(8, name="d")])
+    rules = [("d/kernel", "he_normal"), ("conv", "zeros"), (L.Dense, "zeros")]
+    assert reinitialize(model, rules).notes == ("The rule for 'conv' means no weight.",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [({"rules": [("kernel", None)]}, "initializer for each rule"), ({"seed": "x"}, "an integer")],
+)
+def test_what_draws_nothing_is_refused(arguments, said):
+    model = keras.Sequential([keras.Input((8,)), L.Dense(8)])
+    with pytest.raises(ValueError, match=said):
+        reinitialize(model, **arguments)
