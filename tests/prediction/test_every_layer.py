@@ -184,7 +184,16 @@ def _one_token(rng, batch):
     return rng.integers(0, 40, (batch, 1))
 
 
-SAMPLES = {"Embedding": _tokens, "ReversibleEmbedding": _tokens, "CategoryEncoding": _one_token}
+def _adapted_to(rng, batch):
+    return rng.normal(0.5, 2.0, (batch, *VECTOR))
+
+
+SAMPLES = {
+    "Embedding": _tokens,
+    "ReversibleEmbedding": _tokens,
+    "CategoryEncoding": _one_token,
+    "Normalization": _adapted_to,  # which is what theory takes where nothing is said
+}
 ALL = [(name, i) for name, ways in CASES.items() for i in range(len(ways))]
 
 
