@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measuring import Row, alone, interleaved, peak_growth, say, seconds
-from keras_initscope.buckets import BUCKETS
+from keras_initscope.buckets import collect
 from keras_initscope.measurement import backends, histograms, packing
 from keras_initscope.measurement.packing import Entry
 from keras_initscope.records import Quantity
@@ -56,15 +56,17 @@ def _histogram_calls(folder: str) -> dict[str, Callable[[Any], Any]]:
     backend = backends.current()
     writer = tf.summary.create_file_writer(folder)
 
-    @tf.function
-    def full(tensor: Any) -> Any:
-        bits = backend.bits(tf.reshape(tensor, (1, -1)))
-        return backend.count_rows(histograms.bucket_of(bits), BUCKETS)
+    def counting(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        @tf.function
+        def paired(tensor: Any) -> Any:
+            chosen = choose(tf.reshape(tensor, (1, -1)))
+            return histograms.paired(backend.bits(chosen)), tf.size(chosen)
 
-    @tf.function
-    def sampled(tensor: Any) -> Any:
-        chosen = histograms.sample(tf.reshape(tensor, (1, -1)), (COLUMNS,))
-        return backend.count_rows(histograms.bucket_of(backend.bits(chosen)), BUCKETS)
+        def counted(tensor: Any) -> Any:
+            pairs, values = paired(tensor)
+            return collect(histograms.unpaired(pairs.numpy(), int(values)))
+
+        return counted
 
     def summary(tensor: Any) -> None:
         with writer.as_default(step=0):
@@ -72,8 +74,8 @@ def _histogram_calls(folder: str) -> dict[str, Callable[[Any], Any]]:
         writer.flush()
 
     return {
-        "full": lambda tensor: full(tensor).numpy(),
-        "sampled": lambda tensor: sampled(tensor).numpy(),
+        "full": counting(lambda flat: flat),
+        "sampled": counting(lambda flat: histograms.sample(flat, (COLUMNS,))),
         "tf.summary": summary,
     }
 

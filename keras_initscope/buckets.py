@@ -7,6 +7,7 @@ what a bucket means and the ways to see counts: equal bins of x, or of log10 |x|
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -26,22 +27,26 @@ _NONFINITE = 0xFF << 3  # first bucket of exponent 255
 _Array = NDArray[np.float64]
 
 
-def collect(counts: NDArray[np.integer[Any]]) -> list[Histogram]:
-    """Make records of what a device counted.
+def collect(parts: Iterable[NDArray[np.integer[Any]]]) -> list[Histogram]:
+    """Count bucket numbers.
 
     Args:
-        counts: `(tensors, BUCKETS)` counts.
+        parts: One or more `(tensors, values)` arrays of bucket numbers, of the same tensors.
 
     Returns:
         The occupied buckets of each tensor. The bucket of -0.0 is merged into that of +0.0.
     """
-    tensors, occupied = np.nonzero(counts)
-    numbers = counts[tensors, occupied].astype(np.int64)
-    bounds = np.searchsorted(tensors, np.arange(counts.shape[0] + 1))
-    return [
-        _merge_zeros(occupied[start:end].astype(np.int32), numbers[start:end])
-        for start, end in pairwise(bounds)
-    ]
+    counts = sum(_counts(part) for part in parts)
+    occupied = np.flatnonzero(counts)
+    numbers, buckets = counts.ravel()[occupied], (occupied % BUCKETS).astype(np.int32)
+    bounds = np.searchsorted(occupied, BUCKETS * np.arange(len(counts) + 1))
+    return [_merge_zeros(buckets[start:end], numbers[start:end]) for start, end in pairwise(bounds)]
+
+
+def _counts(numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    tensors = len(numbers)
+    cells = numbers + BUCKETS * np.arange(tensors)[:, None]
+    return np.bincount(cells.ravel(), minlength=tensors * BUCKETS).reshape(tensors, BUCKETS)
 
 
 def _merge_zeros(buckets: NDArray[np.int32], counts: NDArray[np.int64]) -> Histogram:

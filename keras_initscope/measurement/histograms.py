@@ -1,33 +1,42 @@
 """Histograms in the graph: which elements are counted, and the bucket of each.
 
-Owns sampling and the way from a float's bits to its bucket; `buckets` owns what a bucket means.
+Owns sampling and the way from a float's bits to its bucket; `buckets` owns what a bucket means, and
+counting them, which the host does faster than it takes a device to send it the counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import gcd
 from typing import Any
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from keras_initscope.buckets import BUCKETS, SHIFT
 
 #: Elements of a tensor that its histogram counts at most.
 SAMPLE = 1 << 14
 
+#: Neighbours that are taken together, where the size allows: they come in one line of the cache.
+RUN = 16
 
-def stride_for(size: int, layout: tuple[int, ...]) -> int:
-    """The stride that takes at most `SAMPLE` elements evenly from every channel and position.
+_COUNTED = 1 << 17  # pairs of each tensor that the host counts at once
+
+
+def stride_for(size: int, layout: tuple[int, ...], most: int = SAMPLE) -> int:
+    """The stride that takes at most `most` of `size` evenly from every channel and position.
 
     Args:
-        size: Number of elements.
+        size: Number of elements, or of runs of them.
         layout: The tensor's trailing dimensions, those that repeat from example to example.
+        most: How many to take.
 
     Returns:
         A stride coprime to every trailing dimension, so that no column is favoured.
     """
-    stride = -(-size // SAMPLE)
+    stride = -(-size // most)
     if stride <= 1:
         return 1
     while any(gcd(stride, dim) > 1 for dim in layout if dim > 1):
@@ -36,7 +45,7 @@ def stride_for(size: int, layout: tuple[int, ...]) -> int:
 
 
 def sample(flat: Any, layout: tuple[int | None, ...]) -> Any:
-    """At most `SAMPLE` elements of each tensor, evenly spread.
+    """At most `SAMPLE` elements of each tensor, evenly spread in runs of neighbours.
 
     Args:
         flat: `(tensors, elements)` tensor.
@@ -45,10 +54,17 @@ def sample(flat: Any, layout: tuple[int | None, ...]) -> Any:
     Returns:
         `(tensors, sampled)` tensor.
     """
-    size = flat.shape[1]
+    tensors, size = flat.shape
     if size is None:
         return flat[:, :: _stride_in_graph(ops.shape(flat)[1], layout)]
-    return flat[:, :: stride_for(size, tuple(dim for dim in layout if dim))]
+    if size <= SAMPLE:
+        return flat
+    length = gcd(size, RUN)
+    stride = stride_for(size // length, tuple(dim for dim in layout if dim), SAMPLE // length)
+    runs = ops.reshape(flat, (-1, length))
+    starts = np.arange(0, size // length, stride, dtype=np.int32)
+    places = (np.arange(tensors, dtype=np.int32)[:, None] * (size // length) + starts).ravel()
+    return ops.reshape(ops.take(runs, places, axis=0), (tensors, -1))
 
 
 def _stride_in_graph(size: Any, layout: tuple[int | None, ...]) -> Any:
@@ -76,6 +92,33 @@ def _prime_factors(number: int) -> set[int]:
     return found
 
 
-def bucket_of(bits: Any) -> Any:
-    """Bucket numbers of float32 values given as their int32 bit patterns."""
-    return ops.bitwise_and(ops.right_shift(bits, SHIFT), BUCKETS - 1)
+def paired(bits: Any) -> Any:
+    """The buckets of float32 values, two in each number.
+
+    Args:
+        bits: `(tensors, values)` int32 bit patterns of the values.
+
+    Returns:
+        `(tensors, (values + 1) // 2)` int32 tensor, which `unpaired` reads.
+    """
+    values = ops.shape(bits)[1]
+    half = (values + 1) // 2
+    upper = ops.bitwise_and(bits[:, :half], -(1 << SHIFT))
+    lower = ops.bitwise_and(ops.right_shift(bits[:, values - half :], SHIFT), BUCKETS - 1)
+    return ops.bitwise_or(upper, lower)
+
+
+def unpaired(pairs: NDArray[np.int32], values: int) -> Iterator[NDArray[np.int32]]:
+    """Bucket numbers from what `paired` made, in parts of a size that stays in the cache.
+
+    Args:
+        pairs: `(tensors, pairs)` array, on the host.
+        values: How many values each tensor had.
+
+    Yields:
+        `(tensors, some)` arrays.
+    """
+    for start in range(0, max(1, pairs.shape[1]), _COUNTED):
+        part = pairs[:, start : start + _COUNTED]
+        yield (part >> SHIFT) & (BUCKETS - 1)
+        yield part[:, values % 2 if start == 0 else 0 :] & (BUCKETS - 1)

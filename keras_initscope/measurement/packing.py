@@ -16,14 +16,15 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_initscope.buckets import BUCKETS, collect
+from keras_initscope.buckets import collect
 from keras_initscope.measurement import histograms, statistics
 from keras_initscope.measurement.statistics import Statistic
-from keras_initscope.records import Quantity, Tap, TensorStats
+from keras_initscope.records import Histogram, Quantity, Tap, TensorStats
 
-#: Tensors of at most this size are stacked and reduced together; larger ones are worth ops of
-#: their own, and a copy of them would cost memory.
-_STACKED = 1 << 16
+#: Elements up to which tensors of one shape are stacked and reduced together: the stack stays in
+#: the cache.
+_STACKED = 1 << 18
+_MOST = 64  # tensors at once: the host counts each in as many cells as there are buckets
 
 
 @dataclass(kw_only=True, slots=True)
@@ -75,8 +76,8 @@ class _Block:
 
     @property
     def width(self) -> int:
-        """int32 numbers a tensor: size, scale, statistics, counts."""
-        return 2 + len(self.rows) + BUCKETS
+        """int32 numbers a tensor, before the buckets: elements, those in the sample, statistics."""
+        return 3 + len(self.rows)
 
 
 Layout = tuple[_Block, ...]
@@ -99,10 +100,9 @@ def pack(entries: Iterable[Entry], backend: Any) -> tuple[Any, Layout]:
         rows = statistics.rows(signal=first.is_signal, sloped=first.is_sloped)
         trailing = tuple(first.tensors[0].shape[1:])  # of an image the rows and columns too
         tensors = _stacked([same[0] for same in group])
-        reduce: Callable[..., Any] = partial(_reduce, rows, trailing, backend)
-        if len(group) == 1:  # of many that stand alone, many are alike
-            reduce = shared.setdefault((rows, trailing), backend.shared(reduce))
-        arrays.append(reduce(*tensors))
+        key = rows, trailing, len(group)  # of many groups, many are alike
+        reduce = shared.setdefault(key, backend.shared(partial(_reduce, rows, trailing, backend)))
+        arrays.extend(reduce(*tensors))
         taps = tuple(tuple((e.layer, e.quantity, e.depth, e.part) for e in same) for same in group)
         layout.append(_Block(rows=rows, taps=taps))
     if not arrays:
@@ -116,20 +116,26 @@ def _groups(entries: Iterable[Entry]) -> list[list[list[Entry]]]:
     for entry in entries:
         same.setdefault(entry.contents, []).append(entry)
     groups: dict[Any, list[list[Entry]]] = {}
-    for number, twins in enumerate(same.values()):
-        groups.setdefault(_group_key(twins[0]) or number, []).append(twins)
-    return list(groups.values())
+    for twins in same.values():
+        groups.setdefault(_group_key(twins[0]), []).append(twins)
+    return [
+        group[start : start + most]
+        for group in groups.values()
+        for most in [_stacked_at_once(group[0][0])]
+        for start in range(0, len(group), most)
+    ]
 
 
 def _group_key(entry: Entry) -> Any:
     shapes = tuple(tuple(tensor.shape) for tensor in entry.tensors)
-    if not _has_known_size(entry) or sum(map(prod, shapes)) > _STACKED:
-        return None
     return (entry.is_signal, entry.is_sloped, entry.unit_axis, shapes)
 
 
-def _has_known_size(entry: Entry) -> bool:
-    return not any(None in tensor.shape for tensor in entry.tensors)
+def _stacked_at_once(entry: Entry) -> int:
+    shapes = [tensor.shape for tensor in entry.tensors]
+    if any(None in shape for shape in shapes):
+        return 1
+    return min(_MOST, max(1, _STACKED // max(1, sum(map(prod, shapes)))))
 
 
 def _stacked(entries: Sequence[Entry]) -> tuple[Any, ...]:
@@ -148,15 +154,14 @@ def _reduce(
     values: Any,
     slopes: Any = None,
     bounds: Any = None,
-) -> Any:
+) -> tuple[Any, Any]:
     tensors = values.shape[0]
     flat = ops.reshape(values, (tensors, -1))
-    sizes = ops.full((tensors, 1), ops.shape(flat)[1], "int32")
-    numbers = statistics.table(rows, values, slopes, bounds)
     sampled = ops.cast(histograms.sample(flat, trailing), "float32")
-    buckets = histograms.bucket_of(backend.bits(sampled))
-    counts = backend.count_rows(buckets, BUCKETS)
-    return ops.reshape(ops.concatenate([sizes, backend.bits(numbers), counts], axis=1), (-1,))
+    sizes = [ops.full((tensors, 1), ops.shape(each)[1], "int32") for each in (flat, sampled)]
+    numbers = backend.bits(statistics.table(rows, values, slopes, bounds))
+    pairs = histograms.paired(backend.bits(sampled))
+    return tuple(ops.reshape(part, (-1,)) for part in (ops.concatenate([*sizes, numbers], 1), pairs))
 
 
 def _matrix(entry: Entry, tensors: Sequence[Any]) -> Any:
@@ -188,25 +193,27 @@ def unpack(packed: NDArray[np.int32], layout: Layout) -> list[TensorStats]:
     found: list[TensorStats] = []
     start = 0
     for block in layout:
-        end = start + block.width * len(block.taps)
-        table = packed[start:end].reshape(len(block.taps), block.width)
-        found.extend(_records(table, block))
-        start = end
+        tensors, middle = len(block.taps), start + block.width * len(block.taps)
+        table = packed[start:middle].reshape(tensors, block.width)
+        values = int(table[0, 1])
+        start = middle + tensors * ((values + 1) // 2)
+        pairs = packed[middle:start].reshape(tensors, -1)
+        found.extend(_records(table, collect(histograms.unpaired(pairs, values)), block))
     order = {quantity: number for number, quantity in enumerate(Quantity)}
     found.sort(key=lambda s: (s.tap.depth, order[s.tap.quantity], s.tap.part))
     return found
 
 
-def _records(table: NDArray[np.int32], block: _Block) -> Iterator[TensorStats]:
-    end = 2 + len(block.rows)
-    numbers = np.ascontiguousarray(table[:, 1:end]).view(np.float32).astype(np.float64)
+def _records(
+    table: NDArray[np.int32], counted: Sequence[Histogram], block: _Block
+) -> Iterator[TensorStats]:
+    numbers = np.ascontiguousarray(table[:, 2:]).view(np.float32).astype(np.float64)
     powers = np.array([row.power for row in block.rows])
     results = numbers[:, 1:] * numbers[:, :1] ** powers
     names = [row.name for row in block.rows]
-    histograms = collect(table[:, end:])
     for i, taps in enumerate(block.taps):
         values = dict(zip(names, results[i].tolist(), strict=True))
         for layer, quantity, depth, part in taps:
             size = int(table[i, 0])
             tap = Tap(layer=layer, quantity=quantity, depth=depth, size=size, part=part)
-            yield TensorStats(tap=tap, values=values, histogram=histograms[i])
+            yield TensorStats(tap=tap, values=values, histogram=counted[i])

@@ -1,9 +1,11 @@
 """The statistics of a tensor, each one row of a table, computed in the graph for many at once.
 
-A `View` is a batch of tensors of one shape. It is scaled to at most 1 in magnitude, so that squares
-of vanished or exploded values neither underflow nor overflow float32; each row says which power of
-the scale undoes that, which happens on the host in float64. Non-finite elements are counted and
-otherwise left out. Large tensors are reduced piece by piece, so that no temporary grows with them.
+A `View` is a batch of tensors of one shape. Where they are ordinary, nothing is done to them first.
+Where they are not, they are scaled to at most 1 in magnitude, so that powers of vanished or
+exploded values neither underflow nor overflow float32 (each row says which power of the scale
+undoes that, which happens on the host in float64), and non-finite elements are counted and take the
+value of their unit's mean, about which all moments are taken. Large tensors are reduced piece by
+piece, so that no temporary grows with them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import comb, prod
 from typing import Any
 
 import numpy as np
@@ -26,13 +28,37 @@ SATURATED_SLOPE = 0.05
 #: Elements of a large tensor reduced at once; temporaries of this size stay in the cache.
 PIECE = 1 << 18
 
-#: Elements up to which a mask for the non-finite costs less than tracing a way without one too.
-_MASKED = 1 << 14
+#: Elements up to which care costs less than finding out whether it is needed.
+_SMALL = 1 << 14
+
+#: Greatest magnitudes between which fourth powers need no scale.
+_ORDINARY = 2.0**-24, 2.0**24
 
 _SIGNALS = frozenset({Quantity.PREACTIVATION, Quantity.ACTIVATION})
 _STEEPEST = 126  # greatest exponent of 2 of which the reciprocal is a normal float32 too
 # Looked up: devices take powers and reciprocals of many numbers at once by formulas that are off.
 _POWERS = np.exp2(np.arange(-_STEEPEST, _STEEPEST + 1)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A batch of tensors of which sums can be taken, in units of their scale.
+
+    Args:
+        values: `(tensors, examples, units)` tensor.
+        scale: `(tensors,)` power of two.
+        minimum: `(tensors,)` least finite value.
+        maximum: `(tensors,)` greatest finite value.
+        unit_means: `(tensors, units)` mean of the finite values, nearly, 0 where there are none.
+        nonfinite: `(tensors, units)` number of elements that are not finite.
+    """
+
+    values: Any
+    scale: Any
+    minimum: Any
+    maximum: Any
+    unit_means: Any
+    nonfinite: Any
 
 
 class View:
@@ -42,134 +68,139 @@ class View:
         values: `(tensors, examples, units)` tensor of any float dtype.
         slopes: Like `values`: the activation function's derivative at each element, or `None`.
         bounds: `(tensors,)` greatest slope that each activation function has, or `None`.
-        clean: Whether all values are known to be finite, and their sum too, which saves a mask.
     """
 
-    def __init__(
-        self, values: Any, slopes: Any = None, bounds: Any = None, *, clean: bool = False
-    ) -> None:
-        self._units, self._slopes, self._bounds, self._clean = values, slopes, bounds, clean
-        self._flat = ops.reshape(values, (values.shape[0], -1))
-        self.size = _length(self._flat)
+    def __init__(self, values: Any, slopes: Any = None, bounds: Any = None) -> None:
+        self._raw, self._slopes, self._bounds = values, slopes, bounds
+        self._in_pieces = _is_large(values)
+        self._known: Callable[[Any], Any] = lambda piece: piece
+        self._ready = self._prepared()
+        self.size = _length(values) * values.shape[2]
 
-    def _known(self, values: Any) -> Any:
-        """The values, with 0 for the non-finite ones."""
-        return values if self._clean else ops.where(ops.isfinite(values), values, 0.0)
+    def _prepared(self) -> _Ready:
+        if self._in_pieces or _known_size(self._raw) <= _SMALL:
+            return self._careful()
+        values = ops.cast(self._raw, "float32")
+        sums, low, high = ops.sum(values, 1), ops.min(values, (1, 2)), ops.max(values, (1, 2))
+        greatest = ops.maximum(high, -low)
+        fits = (greatest >= _ORDINARY[0]) & (greatest <= _ORDINARY[1])
+        # A sum is finite only if every element is, which is nearly always.
+        ordinary = ops.all(fits | ops.equal(greatest, 0.0)) & ops.isfinite(ops.sum(sums))
 
-    def _over(self, values: Any, numbers: Any) -> Any:
-        """One number a tensor, or a tensor's unit, in a shape that broadcasts over `values`."""
-        if len(numbers.shape) == 2:
-            return numbers[:, None, :]
-        return ops.reshape(numbers, (-1,) + (1,) * (len(values.shape) - 1))
+        def plain() -> list[Any]:
+            one, none = ops.ones_like(low), ops.zeros_like(sums)
+            return [values, one, low, high, sums / _length(values), none]
 
-    def _scaled(self, values: Any, centre: Any) -> Any:
-        """Scaled distances of finite values from `centre`; 0 for the non-finite ones."""
-        scaled = self._known(values) * self._over(values, self._reciprocal)
-        distance = scaled - self._over(values, centre)
-        return distance if self._clean else ops.where(ops.isfinite(values), distance, 0.0)
+        def careful() -> list[Any]:
+            found = self._careful()
+            names = ("values", "scale", "minimum", "maximum", "unit_means", "nonfinite")
+            return [getattr(found, name) for name in names]
 
-    @cached_property
-    def _extremes(self) -> list[Any]:
-        def terms(values: Any) -> list[Any]:
-            if self._clean:
-                return [values, values]
+        return _Ready(*ops.cond(ordinary, plain, careful))
+
+    def _careful(self) -> _Ready:
+        def extremes(values: Any) -> list[Any]:
             finite = ops.isfinite(values)
             return [ops.where(finite, values, sign * float("inf")) for sign in (1, -1)]
 
-        return _reduce(self._flat, terms, (ops.min, ops.max))
+        low, high = _reduce(self._raw, extremes, (ops.min, ops.max))
+        low, high = ops.min(low, 1), ops.max(high, 1)
+        exponent = ops.floor(ops.log2(ops.maximum(ops.maximum(high, -low), float(_POWERS[0]))))
+        place = ops.cast(ops.clip(exponent, -_STEEPEST, _STEEPEST), "int32") + _STEEPEST
+        reciprocal = ops.take(_POWERS[::-1], place)
 
-    @cached_property
+        def terms(values: Any) -> list[Any]:
+            finite = ops.isfinite(values)
+            known = ops.where(finite, values, 0.0) * reciprocal[:, None, None]
+            return [known, 1.0 - _indicator(finite)]
+
+        sums, nonfinite = _reduce(self._raw, terms)
+        means = sums / ops.maximum(_length(self._raw) - nonfinite, 1.0)
+
+        def known(values: Any) -> Any:
+            scaled = values * reciprocal[:, None, None]
+            return ops.where(ops.isfinite(values), scaled, means[:, None, :])
+
+        self._known = known
+        values = self._raw if self._in_pieces else known(ops.cast(self._raw, "float32"))
+        scale = ops.take(_POWERS, place)
+        return _Ready(values, scale, low * reciprocal, high * reciprocal, means, nonfinite)
+
+    @property
     def scale(self) -> Any:
-        """`(tensors,)` power of two next below the greatest magnitude, nearly."""
-        return ops.take(_POWERS, self._exponent)
-
-    @cached_property
-    def _reciprocal(self) -> Any:
-        return ops.take(_POWERS[::-1], self._exponent)
-
-    @cached_property
-    def _exponent(self) -> Any:
-        """Place in the table of powers."""
-        greatest = ops.maximum(self._extremes[1], -self._extremes[0])
-        exponent = ops.floor(ops.log2(ops.maximum(greatest, float(_POWERS[0]))))
-        return ops.cast(ops.clip(exponent, -_STEEPEST, _STEEPEST), "int32") + _STEEPEST
+        """`(tensors,)` power of two by which values were divided."""
+        return self._ready.scale
 
     @cached_property
     def zeros(self) -> Any:
         """`(tensors,)` number of elements that are zero."""
-        return _reduce(self._flat, lambda values: [_indicator(ops.equal(values, 0.0))])[0]
+        zeros = _reduce(self._raw, lambda values: [_indicator(ops.equal(values, 0.0))])[0]
+        return ops.sum(zeros, 1)
 
     @cached_property
     def nonfinite(self) -> Any:
         """`(tensors,)` number of non-finite elements."""
-        if self._clean:
-            return ops.zeros_like(self.scale)
-        return _reduce(self._flat, lambda values: [1.0 - _indicator(ops.isfinite(values))])[0]
+        return ops.sum(self._ready.nonfinite, 1)
+
+    @cached_property
+    def _unit_count(self) -> Any:
+        return _length(self._raw) - self._ready.nonfinite
 
     @cached_property
     def count(self) -> Any:
         """`(tensors,)` number of finite elements."""
-        return self.size - self.nonfinite
+        return ops.sum(self._unit_count, 1)
 
     @cached_property
-    def mean(self) -> Any:
-        """`(tensors,)` scaled mean."""
-        return self._scaled_sum(self._flat) / self.count
+    def _unit_sums(self) -> list[Any]:
+        """Sums over the examples of powers 1 to 4 of the distance to the unit's mean.
 
-    def _scaled_sum(self, values: Any) -> Any:
-        if self._clean:  # scaling the sum is cheaper, and it is known not to have overflowed
-            total = _reduce(values, lambda piece: [piece])[0]
-            reciprocal = ops.reshape(self._reciprocal, (-1,) + (1,) * (len(total.shape) - 1))
-            return total * reciprocal
-        nowhere = ops.zeros_like(self.scale)
-        return _reduce(values, lambda piece: [self._scaled(piece, nowhere)])[0]
+        The first is not quite zero, and tells what the mean is off by. Distances to each unit's own
+        mean are exact also where all examples have nearly become one vector.
+        """
 
-    @cached_property
-    def _central_sums(self) -> list[Any]:
         def terms(values: Any) -> list[Any]:
-            centred = self._scaled(values, self.mean)
-            squared = centred * centred
-            return [squared, squared * centred, squared * squared]
+            known = self._known(values) if self._in_pieces else values
+            distance = known - self._ready.unit_means[:, None, :]
+            squared = ops.square(distance)
+            return [distance, squared, squared * distance, ops.square(squared)]
 
-        return _reduce(self._flat, terms)
-
-    def moment(self, order: int) -> Any:
-        """`(tensors,)` scaled central moment of order 2, 3 or 4."""
-        return self._central_sums[order - 2] / self.count
-
-    @cached_property
-    def _unit_count(self) -> Any:
-        if self._clean:
-            return _length(self._units)
-        return _reduce(self._units, lambda values: [_indicator(ops.isfinite(values))])[0]
+        return _reduce(self._ready.values, terms)
 
     @cached_property
     def unit_means(self) -> Any:
         """`(tensors, units)` scaled mean over the examples."""
-        return self._scaled_sum(self._units) / self._unit_count
+        return self._ready.unit_means + self._unit_sums[0] / self._unit_count
 
     @cached_property
     def unit_variances(self) -> Any:
-        """`(tensors, units)` scaled variance over the examples.
+        """`(tensors, units)` scaled variance over the examples."""
+        return self._unit_sums[1] / self._unit_count - ops.square(
+            self._unit_sums[0] / self._unit_count
+        )
 
-        From the distances to each unit's own mean: exact also where all examples have nearly become
-        one vector.
-        """
+    @cached_property
+    def mean(self) -> Any:
+        """`(tensors,)` scaled mean."""
+        sums = self._unit_count * self._ready.unit_means + self._unit_sums[0]
+        return ops.sum(sums, 1) / self.count
 
-        def terms(values: Any) -> list[Any]:
-            return [ops.square(self._scaled(values, self.unit_means))]
-
-        return _reduce(self._units, terms)[0] / self._unit_count
+    def moment(self, order: int) -> Any:
+        """`(tensors,)` scaled central moment of order 2, 3 or 4, from those of the units."""
+        offset = self._ready.unit_means - self.mean[:, None]
+        sums = [self._unit_count, *self._unit_sums]
+        terms = [comb(order, k) * offset ** (order - k) * sums[k] for k in range(order + 1)]
+        return ops.sum(sum(terms), 1) / self.count
 
     @property
     def minimum(self) -> Any:
         """`(tensors,)` scaled least finite value."""
-        return self._extremes[0] * self._reciprocal
+        return self._ready.minimum
 
     @property
     def maximum(self) -> Any:
         """`(tensors,)` scaled greatest finite value."""
-        return self._extremes[1] * self._reciprocal
+        return self._ready.maximum
 
     @cached_property
     def _slope_means(self) -> Any:
@@ -264,16 +295,16 @@ def table(statistics: Sequence[Statistic], values: Any, slopes: Any, bounds: Any
         `(tensors, 1 + rows)` float32 tensor, the scale first.
     """
 
-    def numbers(clean: bool) -> Any:
-        view = View(values, slopes, bounds, clean=clean)
-        return ops.stack([view.scale, *(row.of(view) for row in statistics)], axis=1)
+    view = View(values, slopes, bounds)
+    return ops.stack([view.scale, *(row.of(view) for row in statistics)], axis=1)
 
-    shape = tuple(values.shape)
-    if None not in shape and prod(shape) <= _MASKED:
-        return numbers(False)
-    # A sum is finite only if every element is; then no mask is needed, which is nearly always.
-    total = ops.sum(ops.cast(values, "float32"))
-    return ops.cond(ops.isfinite(total), lambda: numbers(True), lambda: numbers(False))
+
+def _known_size(tensor: Any) -> float:
+    return float("inf") if None in tensor.shape else prod(tensor.shape)
+
+
+def _is_large(tensor: Any) -> bool:
+    return None not in tensor.shape and prod(tensor.shape) > 4 * PIECE
 
 
 def _length(tensor: Any) -> Any:
@@ -292,7 +323,7 @@ def _reduce(
     """Apply `terms` to a tensor, piece by piece if it is large, and reduce each over axis 1.
 
     Args:
-        tensor: `(tensors, elements)` or `(tensors, examples, units)` tensor.
+        tensor: `(tensors, examples, units)` tensor.
         terms: A piece to tensors of the same shape.
         reducers: How each of them is reduced; by summing if `None`.
 
@@ -304,9 +335,9 @@ def _reduce(
         found = terms(ops.cast(piece, "float32"))
         return [reduce(t, axis=1) for reduce, t in zip(_how(reducers, found), found, strict=True)]
 
-    shape = tuple(tensor.shape)
-    if None in shape or prod(shape) <= 4 * PIECE:
+    if not _is_large(tensor):
         return of_piece(tensor)
+    shape = tuple(tensor.shape)
     length = max(1, PIECE * shape[1] // prod(shape))
     whole = shape[1] // length
 

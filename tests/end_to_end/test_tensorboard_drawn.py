@@ -98,7 +98,7 @@ def measured(depth, layer, values_at, step):
             "minimum": float(finite.min(initial=np.inf)),
             "maximum": float(finite.max(initial=-np.inf)),
         },
-        histogram=collect(np.bincount(numbers, minlength=BUCKETS)[None])[0],
+        histogram=collect([numbers[None]])[0],
     )
 
 

@@ -36,7 +36,7 @@ def _float32(name):
 def masked(request, monkeypatch):
     """Small tensors always have a mask; of large ones the graph chooses, here of all."""
     if not request.param:
-        monkeypatch.setattr(statistics, "_MASKED", 0)
+        monkeypatch.setattr(statistics, "_SMALL", 0)
 
 
 @pytest.mark.usefixtures("masked")

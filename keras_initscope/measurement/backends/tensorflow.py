@@ -184,19 +184,6 @@ def bits(tensor: Any) -> Any:
     return tf.bitcast(tensor, tf.int32)
 
 
-def count_rows(numbers: Any, size: int) -> Any:
-    """How often each of 0 .. `size` - 1 occurs in each row of a two-dimensional int32 tensor."""
-    # The op takes a single row faster when it is flat.
-    single = numbers.shape[0] == 1
-    counts = tf.raw_ops.DenseBincount(
-        input=tf.reshape(numbers, [-1]) if single else numbers,
-        size=tf.constant(size),
-        weights=tf.zeros([0], tf.int32),
-        binary_output=False,
-    )
-    return tf.reshape(counts, [-1, size])
-
-
 def is_data(iterator: Any) -> bool:
     """Whether an iterator is one of those that `fit` trains on."""
     return hasattr(iterator, "element_spec")
