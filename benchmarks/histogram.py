@@ -53,20 +53,11 @@ def _memory_against(ours: float, theirs: float) -> str:
 
 
 def _histogram_calls(folder: str) -> dict[str, Callable[[Any], Any]]:
-    backend = backends.current()
     writer = tf.summary.create_file_writer(folder)
 
-    def counting(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        @tf.function
-        def paired(tensor: Any) -> Any:
-            chosen = choose(tf.reshape(tensor, (1, -1)))
-            return histograms.paired(backend.bits(chosen)), tf.size(chosen)
-
-        def counted(tensor: Any) -> Any:
-            pairs, values = paired(tensor)
-            return collect(histograms.unpaired(pairs.numpy(), int(values)))
-
-        return counted
+    @tf.function
+    def sampled(tensor: Any) -> Any:
+        return histograms.sample(tf.reshape(tensor, (1, -1)), (COLUMNS,))
 
     def summary(tensor: Any) -> None:
         with writer.as_default(step=0):
@@ -74,8 +65,8 @@ def _histogram_calls(folder: str) -> dict[str, Callable[[Any], Any]]:
         writer.flush()
 
     return {
-        "full": counting(lambda flat: flat),
-        "sampled": counting(lambda flat: histograms.sample(flat, (COLUMNS,))),
+        "full": lambda tensor: collect(tensor.numpy().reshape(1, -1)),
+        "sampled": lambda tensor: collect(sampled(tensor).numpy()),
         "tf.summary": summary,
     }
 
@@ -111,7 +102,8 @@ def measure_kernel(size: int) -> dict[str, float]:
 
     @tf.function
     def measured(kernel: Any) -> Any:
-        return packing.pack([Entry(**address, tensors=(kernel,))], backend)[0]
+        arrays, _ = packing.pack([Entry(**address, tensors=(kernel,))], backend)
+        return tf.concat(arrays, axis=0)
 
     measured(_kernel(1_000 * COLUMNS)).numpy()
     concrete = measured.get_concrete_function(tensor)

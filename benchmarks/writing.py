@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measuring import Row, interleaved, say
-from keras_initscope.buckets import BUCKETS, SHIFT, collect
+from keras_initscope.buckets import collect
 from keras_initscope.records import Quantity, Snapshot, StepInfo, Tap, TensorStats
 from keras_initscope.writers import TensorBoardWriter
 
@@ -52,10 +52,9 @@ def run(quick: bool) -> Iterator[Row]:
 def _snapshot(tensors: list[np.ndarray]) -> Snapshot:
     stats = []
     for number, tensor in enumerate(tensors):
-        codes = (tensor.view(np.uint32) >> SHIFT) & (BUCKETS - 1)
         tap = Tap(layer="dense", quantity=Quantity.ACTIVATION, depth=number, size=tensor.size)
         values = {"minimum": float(tensor.min()), "maximum": float(tensor.max())}
-        histogram = collect([codes[None]])[0]
+        histogram = collect(tensor[None])[0]
         stats.append(TensorStats(tap=tap, values=values, histogram=histogram))
     info = StepInfo(loss=1.0, learning_rate=0.1, time=0.0)
     return Snapshot(step=0, info=info, stats=tuple(stats))

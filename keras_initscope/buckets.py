@@ -7,8 +7,6 @@ what a bucket means and the ways to see counts: equal bins of x, or of log10 |x|
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,8 @@ from keras_initscope.records import Histogram
 
 #: Number of buckets: sign, 8 exponent bits, 3 mantissa bits.
 BUCKETS = 1 << 12
-#: float32 bits below the third mantissa bit.
-SHIFT = 20
+
+_SHIFT = 20  # float32 bits below the third mantissa bit
 
 _HALF = BUCKETS // 2
 _NONFINITE = 0xFF << 3  # first bucket of exponent 255
@@ -27,37 +25,24 @@ _NONFINITE = 0xFF << 3  # first bucket of exponent 255
 _Array = NDArray[np.float64]
 
 
-def collect(parts: Iterable[NDArray[np.integer[Any]]]) -> list[Histogram]:
-    """Count bucket numbers.
+def collect(values: NDArray[np.float32]) -> list[Histogram]:
+    """Count values.
 
     Args:
-        parts: One or more `(tensors, values)` arrays of bucket numbers, of the same tensors.
+        values: `(tensors, values)` array.
 
     Returns:
         The occupied buckets of each tensor. The bucket of -0.0 is merged into that of +0.0.
     """
-    counts = sum(_counts(part) for part in parts)
-    occupied = np.flatnonzero(counts)
-    numbers, buckets = counts.ravel()[occupied], (occupied % BUCKETS).astype(np.int32)
-    bounds = np.searchsorted(occupied, BUCKETS * np.arange(len(counts) + 1))
-    return [_merge_zeros(buckets[start:end], numbers[start:end]) for start, end in pairwise(bounds)]
+    numbers = np.ascontiguousarray(values, np.float32).view(np.uint32) >> _SHIFT
+    return [_occupied(np.bincount(row, minlength=BUCKETS)) for row in numbers.astype(np.int64)]
 
 
-def _counts(numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    tensors = len(numbers)
-    cells = numbers + BUCKETS * np.arange(tensors)[:, None]
-    return np.bincount(cells.ravel(), minlength=tensors * BUCKETS).reshape(tensors, BUCKETS)
-
-
-def _merge_zeros(buckets: NDArray[np.int32], counts: NDArray[np.int64]) -> Histogram:
-    negative = np.searchsorted(buckets, _HALF)
-    if negative < buckets.size and buckets[negative] == _HALF:
-        zeros = counts[negative]
-        buckets, counts = np.delete(buckets, negative), np.delete(counts, negative)
-        if not buckets.size or buckets[0] != 0:
-            buckets, counts = np.insert(buckets, 0, 0), np.insert(counts, 0, 0)
-        counts[0] += zeros
-    return Histogram(buckets=buckets, counts=counts)
+def _occupied(counts: NDArray[np.integer[Any]]) -> Histogram:
+    counts[0] += counts[_HALF]
+    counts[_HALF] = 0
+    buckets = np.flatnonzero(counts)
+    return Histogram(buckets=buckets.astype(np.int32), counts=counts[buckets].astype(np.int64))
 
 
 def edges(buckets: NDArray[np.integer[Any]]) -> tuple[_Array, _Array]:

@@ -41,8 +41,9 @@ def measure_stack(tensors):
 def _looked(look, *args):
     compiled = backend.Compiled(look)
     compiled.prepare(*args)
-    packed, layout = compiled(*args)
-    return packing.unpack(backend.to_host(packed), layout)
+    arrays, layout = compiled(*args)
+    packed = np.concatenate([backend.to_host(array) for array in arrays])
+    return packing.unpack(packed, layout)
 
 
 def reference(values):

@@ -17,7 +17,7 @@ def _bucket(values):
 
 
 def _histogram(values):
-    return collect([_bucket(values)[None]])[0]
+    return collect(np.asarray(values, np.float32)[None])[0]
 
 
 def _normal(size=20_000, scale=1.0, seed=0):
@@ -83,23 +83,15 @@ def test_minus_zero_is_zero():
     np.testing.assert_array_equal(histogram.counts, [3, 1])
 
 
-def test_collecting_leaves_the_numbers_alone():
-    numbers = _bucket([[-0.0, 1.0]])
-    collect([numbers])
-    np.testing.assert_array_equal(numbers, _bucket([[-0.0, 1.0]]))
-
-
-def test_parts_add_up():
-    values = _bucket(_normal().reshape(2, -1))
-    whole, parts = collect([values]), collect([values[:, :7], values[:, 7:]])
-    for one, other in zip(whole, parts, strict=True):
-        np.testing.assert_array_equal(one.buckets, other.buckets)
-        np.testing.assert_array_equal(one.counts, other.counts)
+def test_what_is_counted_is_left_alone():
+    values = np.float32([[-0.0, 1.0]])
+    values.flags.writeable = False
+    collect(values)
 
 
 def test_several_tensors_are_collected_apart():
-    rows = [[0.0, -0.0, -0.0], [-0.0] * 3, [1.0, -1.0, 1.0], [-0.0, np.nan, np.inf]] * 40
-    for histogram, row in zip(collect([_bucket(rows)]), rows, strict=True):
+    rows = [[0.0, -0.0, -0.0], [-0.0] * 3, [1.0, -1.0, 1.0], [-0.0, np.nan, np.inf]]
+    for histogram, row in zip(collect(np.float32(rows)), rows, strict=True):
         alone = _histogram(row)
         np.testing.assert_array_equal(histogram.buckets, alone.buckets)
         np.testing.assert_array_equal(histogram.counts, alone.counts)

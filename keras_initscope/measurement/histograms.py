@@ -1,28 +1,22 @@
-"""Histograms in the graph: which elements are counted, and the bucket of each.
+"""Which elements of a tensor its histogram counts.
 
-Owns sampling and the way from a float's bits to its bucket; `buckets` owns what a bucket means, and
-counting them, which the host does faster than it takes a device to send it the counts.
+Owns sampling, in the graph. Counting, in `buckets`, is the host's: it takes less time than counting
+in the graph does, and none of the thread that trains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import gcd
 from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
-
-from keras_initscope.buckets import BUCKETS, SHIFT
 
 #: Elements of a tensor that its histogram counts at most.
 SAMPLE = 1 << 14
 
-#: Neighbours that are taken together, where the size allows: they come in one line of the cache.
-RUN = 16
-
-_COUNTED = 1 << 17  # pairs of each tensor that the host counts at once
+#: Neighbours that are taken together, where the size allows: they lie in the same cache lines.
+RUN = 32
 
 
 def stride_for(size: int, layout: tuple[int, ...], most: int = SAMPLE) -> int:
@@ -90,35 +84,3 @@ def _prime_factors(number: int) -> set[int]:
         else:
             factor += 1
     return found
-
-
-def paired(bits: Any) -> Any:
-    """The buckets of float32 values, two in each number.
-
-    Args:
-        bits: `(tensors, values)` int32 bit patterns of the values.
-
-    Returns:
-        `(tensors, (values + 1) // 2)` int32 tensor, which `unpaired` reads.
-    """
-    values = ops.shape(bits)[1]
-    half = (values + 1) // 2
-    upper = ops.bitwise_and(bits[:, :half], -(1 << SHIFT))
-    lower = ops.bitwise_and(ops.right_shift(bits[:, values - half :], SHIFT), BUCKETS - 1)
-    return ops.bitwise_or(upper, lower)
-
-
-def unpaired(pairs: NDArray[np.int32], values: int) -> Iterator[NDArray[np.int32]]:
-    """Bucket numbers from what `paired` made, in parts of a size that stays in the cache.
-
-    Args:
-        pairs: `(tensors, pairs)` array, on the host.
-        values: How many values each tensor had.
-
-    Yields:
-        `(tensors, some)` arrays.
-    """
-    for start in range(0, max(1, pairs.shape[1]), _COUNTED):
-        part = pairs[:, start : start + _COUNTED]
-        yield (part >> SHIFT) & (BUCKETS - 1)
-        yield part[:, values % 2 if start == 0 else 0 :] & (BUCKETS - 1)

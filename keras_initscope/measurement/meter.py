@@ -35,7 +35,7 @@ _HEADER = 2  # loss and learning rate
 class _Look:
     """What one look left on the device."""
 
-    packed: Any
+    arrays: Sequence[Any]
     layout: Layout
     kernels: Sequence[Any]
 
@@ -160,8 +160,8 @@ class Meter:
         if self._seeded:  # Keras' global generator came to life in the look, not in the step
             random.randint(1, int(1e9))  # so draw what it drew for its seed
             self._seeded = False
-        (packed, kernels), layout = compiled(*args)
-        return _Look(packed, layout, kernels)
+        (arrays, kernels), layout = compiled(*args)
+        return _Look(arrays, layout, kernels)
 
     def _give_up(self, reason: str) -> None:
         self._weights_only = True
@@ -183,12 +183,10 @@ class Meter:
         """
         look, self._look = self._look, None
         assert look is not None, "`after` follows a `before`"
-        layout = look.layout
-        packed = look.packed
-        if updates and look.kernels:
-            self._after.prepare(packed, look.kernels)
-            packed, changes = self._after(packed, look.kernels)
-            layout = (*layout, *changes)
+        kernels = look.kernels if updates else []
+        self._after.prepare(look.arrays, kernels)
+        packed, changes = self._after(look.arrays, kernels)
+        layout = (*look.layout, *changes)
         numbers = self._backend.to_host(packed)
         loss, rate = numbers[:_HEADER].view(np.float32).tolist()
         return Snapshot(
@@ -234,19 +232,20 @@ class Meter:
 
     def _finish(self, entries: list[Entry], loss: Any) -> tuple[Any, Layout]:
         self._tells_loss = loss is not None
-        packed, layout = packing.pack(entries, self._backend)
+        arrays, layout = packing.pack(entries, self._backend)
         rates = [optimizer.learning_rate for optimizer in graph.optimizers(self._model)]
         header = ops.stack([_scalar(loss), _scalar(rates[0] if len(rates) == 1 else None)])
-        packed = ops.concatenate([self._backend.bits(header), packed])
-        return (packed, [_sampled(variable) for _, variable in self._updated()]), layout
+        arrays = [self._backend.bits(header), *arrays]
+        return (arrays, [_sampled(variable) for _, variable in self._updated()]), layout
 
-    def _trace_after(self, packed: Any, kernels: Sequence[Any]) -> tuple[Any, Layout]:
+    def _trace_after(self, arrays: Sequence[Any], kernels: Sequence[Any]) -> tuple[Any, Layout]:
+        """All in one array, with what the step has changed."""
         entries = [
             Entry(**address, tensors=(_sampled(variable) - old,))
-            for old, (address, variable) in zip(kernels, self._updated(), strict=True)
+            for old, (address, variable) in zip(kernels, self._updated(), strict=bool(kernels))
         ]
         changes, layout = packing.pack(entries, self._backend)
-        return ops.concatenate([packed, changes]), layout
+        return ops.concatenate([*arrays, *changes]), layout
 
     def _signals(self, recorder: Recorder) -> Iterator[Entry]:
         places = {id(node.layer): (depth, node) for depth, node in self._nodes()}

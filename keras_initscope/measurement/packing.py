@@ -1,7 +1,7 @@
 """Many tensors in, one int32 array out, and back into records on the host.
 
-Owns which tensors are reduced together, the layout of the packed array and its reading. The layout
-is made while tracing and travels beside the array.
+Owns which tensors are reduced together, the layout of the packed array and its reading, counting
+the samples included. The layout is made while tracing and travels beside the array.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from keras_initscope.measurement import histograms, statistics
 from keras_initscope.measurement.statistics import Statistic
 from keras_initscope.records import Histogram, Quantity, Tap, TensorStats
 
-#: Elements up to which tensors of one shape are stacked and reduced together: the stack stays in
-#: the cache.
-_STACKED = 1 << 18
-_MOST = 64  # tensors at once: the host counts each in as many cells as there are buckets
+#: Elements up to which a tensor is stacked with others of its shape: of small ones each op costs
+#: more than the copy.
+_STACKED = 1 << 13
+_STACK = 64  # tensors in a stack
+_ROW = 8  # larger ones reduced by one part of the graph, each by itself
 
 
 @dataclass(kw_only=True, slots=True)
@@ -76,22 +77,23 @@ class _Block:
 
     @property
     def width(self) -> int:
-        """int32 numbers a tensor, before the buckets: elements, those in the sample, statistics."""
+        """int32 numbers a tensor, before the samples: elements, those in the sample, statistics."""
         return 3 + len(self.rows)
 
 
 Layout = tuple[_Block, ...]
 
 
-def pack(entries: Iterable[Entry], backend: Any) -> tuple[Any, Layout]:
-    """Reduce tensors to their statistics and histograms, in the graph.
+def pack(entries: Iterable[Entry], backend: Any) -> tuple[list[Any], Layout]:
+    """Reduce tensors to their statistics and samples, in the graph.
 
     Args:
         entries: What to measure.
         backend: The framework's verbs.
 
     Returns:
-        A flat int32 tensor, and the layout by which `unpack` reads it.
+        Flat int32 tensors, which `unpack` reads one after the other, and the layout by which it
+        does.
     """
     arrays, layout = [], []
     shared: dict[Any, Callable[..., Any]] = {}
@@ -99,15 +101,12 @@ def pack(entries: Iterable[Entry], backend: Any) -> tuple[Any, Layout]:
         first = group[0][0]
         rows = statistics.rows(signal=first.is_signal, sloped=first.is_sloped)
         trailing = tuple(first.tensors[0].shape[1:])  # of an image the rows and columns too
-        tensors = _stacked([same[0] for same in group])
         key = rows, trailing, len(group)  # of many groups, many are alike
         reduce = shared.setdefault(key, backend.shared(partial(_reduce, rows, trailing, backend)))
-        arrays.extend(reduce(*tensors))
+        arrays.extend(reduce(*_columns([same[0] for same in group])))
         taps = tuple(tuple((e.layer, e.quantity, e.depth, e.part) for e in same) for same in group)
         layout.append(_Block(rows=rows, taps=taps))
-    if not arrays:
-        return ops.zeros((0,), "int32"), ()
-    return ops.concatenate(arrays), tuple(layout)
+    return arrays, tuple(layout)
 
 
 def _groups(entries: Iterable[Entry]) -> list[list[list[Entry]]]:
@@ -121,7 +120,7 @@ def _groups(entries: Iterable[Entry]) -> list[list[list[Entry]]]:
     return [
         group[start : start + most]
         for group in groups.values()
-        for most in [_stacked_at_once(group[0][0])]
+        for most in [_STACK if _is_stacked(group[0][0].tensors) else _ROW]
         for start in range(0, len(group), most)
     ]
 
@@ -131,19 +130,17 @@ def _group_key(entry: Entry) -> Any:
     return (entry.is_signal, entry.is_sloped, entry.unit_axis, shapes)
 
 
-def _stacked_at_once(entry: Entry) -> int:
-    shapes = [tensor.shape for tensor in entry.tensors]
-    if any(None in shape for shape in shapes):
-        return 1
-    return min(_MOST, max(1, _STACKED // max(1, sum(map(prod, shapes)))))
+def _is_stacked(tensors: Sequence[Any]) -> bool:
+    shapes = [tensor.shape for tensor in tensors]
+    return not any(None in shape for shape in shapes) and sum(map(prod, shapes)) <= _STACKED
 
 
-def _stacked(entries: Sequence[Entry]) -> tuple[Any, ...]:
+def _columns(entries: Sequence[Entry]) -> tuple[Any, ...]:
     """Values, and slopes and bounds where there are any, of tensors of one shape."""
-    values = ops.stack([_matrix(entry, entry.tensors) for entry in entries])
+    values = [_matrix(entry, entry.tensors) for entry in entries]
     if not entries[0].is_sloped:
         return (values,)
-    slopes = ops.stack([_matrix(entry, entry.slopes) for entry in entries])
+    slopes = [_matrix(entry, entry.slopes) for entry in entries]
     return values, slopes, ops.array([entry.slope_bound for entry in entries], "float32")
 
 
@@ -151,17 +148,27 @@ def _reduce(
     rows: Sequence[Statistic],
     trailing: tuple[int | None, ...],
     backend: Any,
-    values: Any,
-    slopes: Any = None,
+    values: list[Any],
+    slopes: list[Any] | None = None,
     bounds: Any = None,
-) -> tuple[Any, Any]:
-    tensors = values.shape[0]
-    flat = ops.reshape(values, (tensors, -1))
-    sampled = ops.cast(histograms.sample(flat, trailing), "float32")
-    sizes = [ops.full((tensors, 1), ops.shape(each)[1], "int32") for each in (flat, sampled)]
-    numbers = backend.bits(statistics.table(rows, values, slopes, bounds))
-    pairs = histograms.paired(backend.bits(sampled))
-    return tuple(ops.reshape(part, (-1,)) for part in (ops.concatenate([*sizes, numbers], 1), pairs))
+) -> list[Any]:
+    """A table of the tensors' numbers, then their samples."""
+    step = len(values) if _is_stacked(values[:1]) else 1
+    parts = [slice(start, start + step) for start in range(0, len(values), step)]
+    tables, samples = [], []
+    for part in parts:
+        batch = ops.stack(values[part])
+        steep = None if slopes is None else ops.stack(slopes[part])
+        flat = ops.reshape(batch, (batch.shape[0], -1))
+        chosen = ops.cast(histograms.sample(flat, trailing), "float32")
+        sizes = [
+            ops.full((flat.shape[0], 1), ops.shape(each)[1], "int32") for each in (flat, chosen)
+        ]
+        limits = None if bounds is None else bounds[part]
+        numbers = backend.bits(statistics.table(rows, batch, steep, limits))
+        tables.append(ops.reshape(ops.concatenate([*sizes, numbers], axis=1), (-1,)))
+        samples.append(ops.reshape(backend.bits(chosen), (-1,)))
+    return [*tables, *samples]
 
 
 def _matrix(entry: Entry, tensors: Sequence[Any]) -> Any:
@@ -184,7 +191,7 @@ def unpack(packed: NDArray[np.int32], layout: Layout) -> list[TensorStats]:
     """Read the packed array.
 
     Args:
-        packed: What `pack` made, on the host.
+        packed: What `pack` made, in one array, on the host.
         layout: The layout that came with it.
 
     Returns:
@@ -196,9 +203,9 @@ def unpack(packed: NDArray[np.int32], layout: Layout) -> list[TensorStats]:
         tensors, middle = len(block.taps), start + block.width * len(block.taps)
         table = packed[start:middle].reshape(tensors, block.width)
         values = int(table[0, 1])
-        start = middle + tensors * ((values + 1) // 2)
-        pairs = packed[middle:start].reshape(tensors, -1)
-        found.extend(_records(table, collect(histograms.unpaired(pairs, values)), block))
+        start = middle + tensors * values
+        samples = packed[middle:start].reshape(tensors, values).view(np.float32)
+        found.extend(_records(table, collect(samples), block))
     order = {quantity: number for number, quantity in enumerate(Quantity)}
     found.sort(key=lambda s: (s.tap.depth, order[s.tap.quantity], s.tap.part))
     return found

@@ -50,6 +50,7 @@ class _Ready:
         minimum: `(tensors,)` least finite value.
         maximum: `(tensors,)` greatest finite value.
         unit_means: `(tensors, units)` mean of the finite values, nearly, 0 where there are none.
+        zeros: `(tensors, units)` number of elements that are zero.
         nonfinite: `(tensors, units)` number of elements that are not finite.
     """
 
@@ -58,6 +59,7 @@ class _Ready:
     minimum: Any
     maximum: Any
     unit_means: Any
+    zeros: Any
     nonfinite: Any
 
 
@@ -79,7 +81,7 @@ class View:
 
     def _prepared(self) -> _Ready:
         if self._in_pieces or _known_size(self._raw) <= _SMALL:
-            return self._careful()
+            return _Ready(*self._careful())
         values = ops.cast(self._raw, "float32")
         sums, low, high = ops.sum(values, 1), ops.min(values, (1, 2)), ops.max(values, (1, 2))
         greatest = ops.maximum(high, -low)
@@ -88,17 +90,16 @@ class View:
         ordinary = ops.all(fits | ops.equal(greatest, 0.0)) & ops.isfinite(ops.sum(sums))
 
         def plain() -> list[Any]:
-            one, none = ops.ones_like(low), ops.zeros_like(sums)
-            return [values, one, low, high, sums / _length(values), none]
+            length = _length(values)
+            zeros = length - ops.sum(ops.abs(ops.sign(values)), 1)
+            nonfinite = ops.zeros_like(sums)
+            return [values, ops.ones_like(low), low, high, sums / length, zeros, nonfinite]
 
-        def careful() -> list[Any]:
-            found = self._careful()
-            names = ("values", "scale", "minimum", "maximum", "unit_means", "nonfinite")
-            return [getattr(found, name) for name in names]
+        return _Ready(*ops.cond(ordinary, plain, self._careful))
 
-        return _Ready(*ops.cond(ordinary, plain, careful))
+    def _careful(self) -> list[Any]:
+        """What a `_Ready` is made of."""
 
-    def _careful(self) -> _Ready:
         def extremes(values: Any) -> list[Any]:
             finite = ops.isfinite(values)
             return [ops.where(finite, values, sign * float("inf")) for sign in (1, -1)]
@@ -112,9 +113,9 @@ class View:
         def terms(values: Any) -> list[Any]:
             finite = ops.isfinite(values)
             known = ops.where(finite, values, 0.0) * reciprocal[:, None, None]
-            return [known, 1.0 - _indicator(finite)]
+            return [known, _indicator(ops.equal(values, 0.0)), 1.0 - _indicator(finite)]
 
-        sums, nonfinite = _reduce(self._raw, terms)
+        sums, zeros, nonfinite = _reduce(self._raw, terms)
         means = sums / ops.maximum(_length(self._raw) - nonfinite, 1.0)
 
         def known(values: Any) -> Any:
@@ -123,21 +124,20 @@ class View:
 
         self._known = known
         values = self._raw if self._in_pieces else known(ops.cast(self._raw, "float32"))
-        scale = ops.take(_POWERS, place)
-        return _Ready(values, scale, low * reciprocal, high * reciprocal, means, nonfinite)
+        limits = low * reciprocal, high * reciprocal
+        return [values, ops.take(_POWERS, place), *limits, means, zeros, nonfinite]
 
     @property
     def scale(self) -> Any:
         """`(tensors,)` power of two by which values were divided."""
         return self._ready.scale
 
-    @cached_property
+    @property
     def zeros(self) -> Any:
         """`(tensors,)` number of elements that are zero."""
-        zeros = _reduce(self._raw, lambda values: [_indicator(ops.equal(values, 0.0))])[0]
-        return ops.sum(zeros, 1)
+        return ops.sum(self._ready.zeros, 1)
 
-    @cached_property
+    @property
     def nonfinite(self) -> Any:
         """`(tensors,)` number of non-finite elements."""
         return ops.sum(self._ready.nonfinite, 1)
@@ -294,7 +294,6 @@ def table(statistics: Sequence[Statistic], values: Any, slopes: Any, bounds: Any
     Returns:
         `(tensors, 1 + rows)` float32 tensor, the scale first.
     """
-
     view = View(values, slopes, bounds)
     return ops.stack([view.scale, *(row.of(view) for row in statistics)], axis=1)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from end_to_end.dashboard import serve
 
-from keras_initscope.buckets import BUCKETS, SHIFT, collect
+from keras_initscope.buckets import collect
 from keras_initscope.records import Quantity, Snapshot, StepInfo, Tap, TensorStats
 from keras_initscope.writers import TensorBoardWriter
 from keras_initscope.writers.tensorboard import tag_of
@@ -91,14 +91,13 @@ ODD = {
 def measured(depth, layer, values_at, step):
     values = np.asarray(values_at(step), np.float32)
     finite = values[np.isfinite(values)]
-    numbers = (values.view(np.uint32) >> SHIFT) & (BUCKETS - 1)
     return TensorStats(
         tap=Tap(layer=layer, quantity=Quantity.ACTIVATION, depth=depth, size=values.size),
         values={
             "minimum": float(finite.min(initial=np.inf)),
             "maximum": float(finite.max(initial=-np.inf)),
         },
-        histogram=collect([numbers[None]])[0],
+        histogram=collect(values[None])[0],
     )
 
 
