@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_initscope.arguments import checked_gain
 from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.initializers.matrices import drawing_dtype, layout, seed_for
 
@@ -70,8 +71,9 @@ class ScaledOrthogonal(FanScaling):
         output_axes: Sequence[int] | None = None,
         fans: Sequence[float] | None = None,
     ) -> None:
-        self.gain = gain
-        super().__init__(gain**2, "fan_in", "truncated_normal", seed, input_axes, output_axes, fans)
+        self.gain = checked_gain(gain)
+        scale = self.gain * self.gain
+        super().__init__(scale, "fan_in", "truncated_normal", seed, input_axes, output_axes, fans)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         """Draw the weights.
@@ -149,8 +151,9 @@ class DeltaOrthogonal(FanScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
-        self.gain = gain
-        super().__init__(gain**2, "fan_in", "truncated_normal", seed, input_axes, output_axes)
+        self.gain = checked_gain(gain)
+        scale = self.gain * self.gain
+        super().__init__(scale, "fan_in", "truncated_normal", seed, input_axes, output_axes)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         """Draw the kernel.
