@@ -92,6 +92,25 @@ def test_keras_takes_it_by_name_and_class(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_keras_takes_it_by_a_dictionary_of_plain_types(kind):
+    required = REQUIRED.get(kind.__name__, {})
+    named = {"class_name": f"keras_initscope>{kind.__name__}", "config": required}
+    made = keras.layers.Dense(8, kernel_initializer=named).kernel_initializer
+    assert type(made) is kind
+    assert made.get_config() == kind(**required).get_config()
+
+
+@pytest.mark.parametrize("kind", BY_NAME)
+def test_keras_takes_its_bare_name_inside_a_scope_of_custom_objects_alone(kind):
+    """If the second half fails, Keras has learnt it, and the docstring of the room wants less."""
+    name = kind.__name__
+    with keras.saving.custom_object_scope({name: kind}):
+        assert type(keras.initializers.get(name)) is kind
+    with pytest.raises(ValueError, match=f"initializer identifier: {name}"):
+        keras.initializers.get(name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_keras_takes_it_as_object_and_config(kind):
     config = keras.saving.serialize_keras_object(_made(kind, 3))
     for identifier in (_made(kind, 3), config):
