@@ -95,4 +95,8 @@ def seed_for(
 def drawing_dtype(dtype: Any) -> tuple[str, str]:
     """The dtype that was asked for, and one that linear algebra takes for it."""
     asked = keras.backend.standardize_dtype(dtype)
+    if "float" not in asked:
+        raise ValueError(
+            f"Expected a floating-point dtype: integers would cut weights off. Received: {asked}."
+        )
     return asked, asked if asked in ("float32", "float64") else "float32"

@@ -40,3 +40,9 @@ def test_no_groups():
 def test_shapes_that_are_no_kernels(shape):
     with pytest.raises(ValueError, match="two to five axes"):
         Dirac()(shape)
+
+
+@pytest.mark.parametrize("kind", [ScaledOrthogonal, DeltaOrthogonal, Sparse, Gated, Dirac])
+def test_integers_are_no_weights(kind):
+    with pytest.raises(ValueError, match=r"floating-point dtype.*Received: int32"):
+        kind()((4, 4), dtype="int32")
