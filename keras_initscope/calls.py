@@ -15,6 +15,7 @@ from keras_initscope import graph
 from keras_initscope.batches import Batch, BatchError, batch_of, dimensions, is_text, shape_text
 
 _TEXT = ", of dtype string"
+_FILLED_IN = ("training", "mask")  # by Keras
 _FIRST = "The first axis runs over examples; reshape the data, or give batches of it."
 _ALONE = "Give the inputs alone: `x`, and not `(x, y)`."
 
@@ -27,6 +28,7 @@ def check_inputs(model: Any, batch: Batch) -> None:
     """
     operations = graph.operations(model)
     if operations is None:
+        _check_alone(model, batch)
         return
     given = inputs_in_order(model, batch.x)
     wanted = operations.inputs
@@ -60,12 +62,13 @@ def taken(model: Any, x: Any) -> Any:
     batch = batch_of(x)
     if isinstance(model, keras.Layer):
         check_inputs(model, batch)
-        _check_count(model, batch)
     return graph.as_taken(model, batch.x) if isinstance(model, keras.Model) else batch.x
 
 
-def _check_count(model: Any, batch: Batch) -> None:
-    """Where the structure of a model is not known: Keras would drop what is one too many."""
+def _check_alone(model: Any, batch: Batch) -> None:
+    """Of a model in code the shapes are known that it was built with."""
+    if len(required(model)) > 1:
+        return
     built = list((getattr(model, "_build_shapes_dict", None) or {}).values())
     expected = len(keras.tree.flatten(keras.tree.map_shape_structure(str, built)))
     expected = 1 if isinstance(model, keras.Sequential) else expected
@@ -108,7 +111,11 @@ def required(model: Any) -> list[str]:
         return ["inputs"]
     found = inspect.signature(model.call).parameters.values()
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [each.name for each in found if each.default is each.empty and each.kind in kinds]
+    return [
+        each.name
+        for each in found
+        if each.default is each.empty and each.kind in kinds and each.name not in _FILLED_IN
+    ]
 
 
 def inputs_in_order(model: Any, x: Any) -> list[Any]:

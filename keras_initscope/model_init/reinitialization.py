@@ -16,7 +16,7 @@ from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.initializers.fitting import fitted
 from keras_initscope.model_init.following import Following
 from keras_initscope.model_init.seeds import seeded
-from keras_initscope.model_init.selection import Weight, matcher, selected
+from keras_initscope.model_init.selection import Weight, matcher, nothing, selected
 from keras_initscope.records import Changes
 from keras_initscope.text import number_text
 from keras_initscope.theory.gains import gain
@@ -114,7 +114,7 @@ def reinitialize(
     for weight, what, before, values in drawn:  # once nothing can fail any more
         weight.variable.assign(values)
         changes.append(weight.changed(what, before))
-    notes = [] if following.traced else [_UNTRACED]
+    notes = nothing(model, weights) + ([] if following.traced else [_UNTRACED])
     notes += [
         f"The rule for {where!r} means no weight."
         for matches, _, where in read
