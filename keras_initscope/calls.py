@@ -15,7 +15,7 @@ from keras_initscope import graph
 from keras_initscope.batches import Batch, BatchError, batch_of, dimensions, is_text, shape_text
 
 _TEXT = ", of dtype string"
-_FILLED_IN = ("training", "mask")  # by Keras
+_FILLED_IN = "training"  # by whoever calls the model
 _FIRST = "The first axis runs over examples; reshape the data, or give batches of it."
 _ALONE = "Give the inputs alone: `x`, and not `(x, y)`."
 
@@ -114,7 +114,7 @@ def required(model: Any) -> list[str]:
     return [
         each.name
         for each in found
-        if each.default is each.empty and each.kind in kinds and each.name not in _FILLED_IN
+        if each.default is each.empty and each.kind in kinds and each.name != _FILLED_IN
     ]
 
 

@@ -50,6 +50,15 @@ def autoinit(model: Any, input: Any = None, exclude: Any = None) -> Changes:
     by the next kernel, and the trunk of a residual network grows from 1 to 2 in all, however deep
     it is. Of recurrent cells each gate receives unit second moment from the inputs.
 
+    This holds in the mean over wide networks. Kernels enter with the second moments that they have,
+    not those that their initializers promise, but a single network still scatters, with a relative
+    variance of about 5/n for each layer of n units: a signal meets a kernel along few directions,
+    whose gains are fixed neither by the norm of the kernel nor by those of its columns. Small
+    convolutional networks are off by a third. GELU, SiLU and Mish amplify what is off from layer to
+    layer, since their variance maps are steeper than the diagonal: 20 layers of width 256 end, in
+    the mean, at about 3 (GELU) and 16 (SiLU) in the place of 1. The result says so where a factor
+    of three is likely; `calibrate` has no such error on its batch.
+
     Layers behind something that theory does not know are measured instead: the model runs once on
     inputs drawn at random, and they are scaled as `calibrate` does it. The result says which.
 
@@ -61,15 +70,16 @@ def autoinit(model: Any, input: Any = None, exclude: Any = None) -> Changes:
             which the first is taken, without its targets. A generator is one batch further on
             afterwards.
         exclude: What to leave alone: a regular expression on the path of a weight, a layer, a layer
-            class or a function of a layer, or a list of those. Frozen weights are left alone in any
-            case.
+            class or a function of a layer, or a list of those. A pattern or layer that means
+            nothing of the model is refused. Frozen weights are left alone in any case.
 
     Returns:
         What was done to each weight; in `notes` what was measured and why, in `skipped` the kernels
         that could not be scaled.
 
     Raises:
-        ValueError: If the model is not built, or `input` or `exclude` cannot be read.
+        ValueError: If the model is not built, does not take `input`, or `input` or `exclude` cannot
+            be read, or `exclude` names what the model does not have.
 
     Example:
 

@@ -72,11 +72,12 @@ def calibrate(
             group, as the paper does. `False` keeps their values but for the scale. Embeddings are
             kept in any case.
         exclude: What to leave alone: a regular expression on the path of a weight, a layer, a layer
-            class or a function of a layer, or a list of those. Frozen weights are left alone in any
-            case.
+            class or a function of a layer, or a list of those. A pattern or layer that means
+            nothing of the model is refused. Frozen weights are left alone in any case.
 
     Returns:
-        What was done to each weight; in `skipped` the kernels that could not be scaled, and why.
+        What was done to each weight; in `skipped` the kernels that could not be scaled, and why; in
+        `notes` which kernels had the same values and, but for their scale, keep them.
 
     Raises:
         ValueError: If an argument cannot be read, `exclude` names what the model does not have, or
@@ -151,7 +152,7 @@ def build(model: Any, x: Any) -> None:
     shapes = keras.tree.map_structure(np.shape, x)
     args, kwargs = keras.tree.map_structure(lambda each: each[:1], arguments(model, x))
     try:
-        model(*args, **kwargs)
+        model(*args, **kwargs, training=False)
     except Exception as error:  # the model is the user's and may raise anything
         raise ValueError(
             f"The model {model.name!r} cannot be called on inputs of shape {shapes}: "

@@ -80,8 +80,9 @@ def pretrain(
             0 and less than 1. Usual are .1 to .5.
         optimizer: Name of a Keras optimizer, or one, of which each layer gets a copy.
         exclude: What to leave alone: a regular expression on the path of a weight, a layer, a layer
-            class or a function of a layer, or a list of those. Frozen weights are left alone in any
-            case; a layer is trained if its kernel may be.
+            class or a function of a layer, or a list of those. A pattern or layer that means
+            nothing of the model is refused. Frozen weights are left alone in any case; a layer is
+            trained if its kernel may be.
         seed: A Python integer, from which order and corruption follow: the same model, data and
             seed give the same weights.
         **fit: `batch_size` of an array (32) and `verbose` (`"auto"`), as in `keras.Model.fit`.

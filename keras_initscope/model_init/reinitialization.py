@@ -64,14 +64,15 @@ def reinitialize(
         seed: A Python integer. Seeds are found from it and from the path of each weight, so that
             values stay when another layer is added. Names that Keras makes (`dense_3`) count the
             layers of that kind: give names to layers that must keep their values.
-        exclude: What to leave alone: any `where`, or a list of them. Frozen weights are left alone
-            in any case.
+        exclude: What to leave alone: any `where`, or a list of them. A pattern or layer that means
+            nothing of the model is refused. Frozen weights are left alone in any case.
 
     Returns:
         What was done to each weight.
 
     Raises:
-        ValueError: If the model is not built, or a rule cannot be read.
+        ValueError: If the model is not built, a rule cannot be read, or `exclude` names what the
+            model does not have.
 
     Example:
 

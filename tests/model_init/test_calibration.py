@@ -299,11 +299,13 @@ def test_stacked_cells_hand_on_what_they_would(options, masked):
     """Nothing is scaled in the second sweep, so that it must give what the model gives."""
     x = np.random.default_rng(4).uniform(size=(64, 9, 5)).astype("float32")
     mask = np.arange(9) < np.arange(64)[:, None] % 9 + 1 if masked else None
-    layer = _stacked(**options)
-    expected = keras.tree.flatten(layer(x, mask=mask))
+    layer, rng = _stacked(**options), np.random.default_rng(5)
+    lstm, rest = [rng.normal(size=(64, 12)) for _ in "hc"], [8, 6]
+    given = {"mask": mask, "initial_state": [lstm, *(rng.normal(size=(64, n)) for n in rest)]}
+    expected = keras.tree.flatten(layer(x, **given))
     sweep = Sweep({})
     with hooks.recording(sweep), hooks.hooked(layer, [layer]):
-        given = keras.tree.flatten(layer(x, mask=mask))
+        given = keras.tree.flatten(layer(x, **given))
     for one, other in zip(given, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
     assert "inner_loop" not in layer.__dict__

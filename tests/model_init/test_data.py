@@ -170,6 +170,14 @@ def test_a_call_of_several_arguments_takes_one_input_for_each(action, x):
         assert np.var(built.one(X)) == pytest.approx(1, rel=1e-3)
 
 
+def test_whether_it_is_training_is_no_input():
+    class Filled(Own):
+        def call(self, x, training):
+            return self.dense(x)
+
+    assert len(calibrate(Filled(), X).changes) == 1
+
+
 def test_a_call_of_several_arguments_says_what_it_takes():
     with pytest.raises(ValueError, match=r"takes 2 arguments: p, q. .* Received: shape \(96, 12\)"):
         calibrate(Two(), X)
