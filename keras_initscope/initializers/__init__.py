@@ -6,7 +6,9 @@ Owns subclasses of `keras.initializers.Initializer`, registered for saving under
 As in Keras, an object that is seeded with an integer, or not at all, gives the same values each
 time it is asked: layers of one shape that share it start alike. Give each layer an object of its
 own. Query, key and value of attention each take a copy, which starts alike with an integer and with
-a `SeedGenerator`: leave the seed out there, and call `keras.utils.set_random_seed`.
+a `SeedGenerator`: leave the seed out there, and call `keras.utils.set_random_seed`. No initializer
+could tell them apart: it is given a shape and a dtype, not the variable, and the same seed must
+give the same values. `keras_initscope.reinitialize` can, which knows the variables by their paths.
 
 A string names one with its package in front, as Keras has it for every registered object; what has
 arguments without a default is named by a dictionary. The bare name is known inside
