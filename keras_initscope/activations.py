@@ -76,7 +76,7 @@ def as_nonlinearity(activation: Any) -> Nonlinearity:
     if isinstance(activation, functools.partial) and activation.func in _BUILT_IN:
         return nonlinearity(_BUILT_IN[activation.func], *activation.args, **activation.keywords)
     if isinstance(activation, type) or not callable(activation):
-        raise ValueError(f"Cannot read this activation. Received: {activation!r}. {_EXPECTED}")
+        raise ValueError(_unreadable_as(activation))
     if isinstance(activation, Hashable):
         return _of_known_function(activation)
     return _of_function(activation)
@@ -101,7 +101,11 @@ def _(activation: str) -> Nonlinearity:
 
 @as_nonlinearity.register
 def _(activation: dict) -> Nonlinearity:  # type: ignore[type-arg]
-    return as_nonlinearity(keras.activations.get(activation))
+    try:
+        found = keras.activations.get(activation)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_unreadable_as(activation)) from error
+    return as_nonlinearity(found)
 
 
 @as_nonlinearity.register(keras.Layer)
@@ -246,6 +250,10 @@ def _double_precision_copy(layer: Any) -> Any:
         if layer.built and not layer.weights:
             return layer
         raise ValueError(_unreadable(layer, error)) from error
+
+
+def _unreadable_as(activation: Any) -> str:
+    return f"Cannot read this activation. Received: {activation!r}. {_EXPECTED}"
 
 
 def _unreadable(layer: Any, error: Exception) -> str:

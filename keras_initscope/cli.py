@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_initscope import __version__, presets
+from keras_initscope.batches import BatchError
 from keras_initscope.inspection import InspectionError, has_loss, loading
 from keras_initscope.inspection.look import look
 from keras_initscope.presets import PresetError, Result
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         return int(arguments.command(arguments))
-    except (InspectionError, PresetError) as error:
+    except (BatchError, InspectionError, PresetError) as error:
         print(f"initscope: {error}", file=sys.stderr)
         return 2
 

@@ -207,7 +207,9 @@ def as_taken(model: Any, given: Any) -> Any:
     if functional is None:
         return given
     flat = None
-    if not isinstance(given, Mapping):
+    if len(functional._inputs) == 1:
+        flat = keras.tree.flatten(given)
+    elif not isinstance(given, Mapping):
         if isinstance(functional._inputs_struct, Mapping):
             flat = keras.tree.flatten(given)
     elif not set(namings[0]) <= set(given):

@@ -1,4 +1,4 @@
-"""What the documentation shows is run: the README and the docstring of every public name."""
+"""What the documentation shows is run: the README, every module and every public name."""
 
 import importlib
 import inspect
@@ -55,6 +55,7 @@ def _documented():
         for thing in _public_objects()
         if inspect.isclass(thing) or inspect.isfunction(thing)
     }
+    named |= {module.__name__: module for module in _modules()}
     for name, thing in sorted(named.items()):
         for number, code in enumerate(_blocks(inspect.getdoc(thing) or "")):
             yield pytest.param(code, id=f"{name}-{number}")

@@ -11,12 +11,13 @@ from keras_initscope.fans.registry import (
     fan_in_of,
     fans_of,
     own_fans,
-    shape_fans,
 )
+from keras_initscope.fans.shapes import axes_of_shape, shape_fans
 
 __all__ = [
     "Fans",
     "WeightFans",
+    "axes_of_shape",
     "einsum_labels",
     "fan_in_of",
     "fans_of",

@@ -114,9 +114,14 @@ def _conv(layer: Any) -> Mapping[str, Fans | str]:
             input_axes=wide[0],
             output_axes=wide[1],
             parts=layer.groups,
+            window=len(axes),
         ),
         "lora_kernel_a": Fans(
-            fan_in=taps * inputs, fan_out=rank, input_axes=wide[0], output_axes=wide[1]
+            fan_in=taps * inputs,
+            fan_out=rank,
+            input_axes=wide[0],
+            output_axes=wide[1],
+            window=len(axes),
         ),
         "lora_kernel_b": _of_matrix(rank, outputs),
         "bias": _OFFSET,
@@ -131,6 +136,7 @@ def _transposed(layer: Any) -> Mapping[str, Fans | str]:
         fan_out=taps * outputs,
         input_axes=(*axes, len(axes) + 1),
         output_axes=(len(axes),),
+        window=len(axes),
     )
     return {"kernel": kernel, "bias": _OFFSET}
 
@@ -142,6 +148,7 @@ def _by_channel(layer: Any, multiplier: int) -> Fans:
         fan_out=taps * multiplier / stride,
         input_axes=axes,
         output_axes=(len(axes) + 1,),
+        window=len(axes),
     )
 
 
@@ -153,7 +160,11 @@ def _separable(layer: Any) -> Mapping[str, Fans | str]:
     rank = len(layer.kernel_size)
     inputs, outputs = layer.pointwise_kernel.shape[-2:]
     pointwise = Fans(
-        fan_in=inputs, fan_out=outputs, input_axes=tuple(range(rank + 1)), output_axes=(rank + 1,)
+        fan_in=inputs,
+        fan_out=outputs,
+        input_axes=tuple(range(rank + 1)),
+        output_axes=(rank + 1,),
+        window=rank,
     )
     return {
         "depthwise_kernel": _by_channel(layer, layer.depth_multiplier),
@@ -184,6 +195,7 @@ def _conv_cell(cell: Any) -> Mapping[str, Fans | str]:
             input_axes=(*axes, len(axes)),
             output_axes=(len(axes) + 1,),
             parts=4,
+            window=len(axes),
         )
 
     return {

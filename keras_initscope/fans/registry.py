@@ -5,10 +5,9 @@ Owns the records, `own_fans`, and the walk over the layers of a model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
-from math import prod
 from typing import Any
 
 _QUANTIZED = "it belongs to a quantized kernel, which is not drawn"
@@ -29,6 +28,7 @@ class Fans:
         output_axes: Axes of the weight that number the outputs.
         parts: Independent matrices side by side on the last axis: the gates of a recurrent
             cell, the groups of a convolution. The fans are those of one of them.
+        window: Leading axes of the weight that are the window of a convolution.
 
     Example:
 
@@ -45,6 +45,7 @@ class Fans:
     input_axes: tuple[int, ...]
     output_axes: tuple[int, ...]
     parts: int = 1
+    window: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,37 +199,3 @@ def _looked_up(layer: Any, name: str, variable: Any) -> WeightFans:
 
 def _is_of_quantization(name: str) -> bool:
     return name.endswith(("_scale", "_zero", "_amax_history"))
-
-
-def shape_fans(
-    shape: Sequence[int],
-    input_axes: Sequence[int] | None = None,
-    output_axes: Sequence[int] | None = None,
-) -> tuple[float, float]:
-    """The fans that a shape shows, as `keras.initializers` counts them.
-
-    The best guess of whoever knows no layer: right for `Dense` and for plain convolutions.
-
-    Args:
-        shape: Shape of a weight.
-        input_axes: Axes that count as input units, with `output_axes`.
-        output_axes: Axes that count as output units.
-
-    Returns:
-        Fan-in and fan-out: the last two axes times the window in front of them, or the given axes.
-
-    Example:
-
-    ```python
-    from keras_initscope.fans import shape_fans
-
-    assert shape_fans((3, 3, 16, 32)) == (144.0, 288.0)
-    assert shape_fans((3, 3, 16, 1), (0, 1), (3,)) == (9.0, 1.0)
-    ```
-    """
-    if input_axes is not None and output_axes is not None:
-        return float(prod(shape[i] for i in input_axes)), float(prod(shape[i] for i in output_axes))
-    if len(shape) < 2:
-        return float(prod(shape)), float(prod(shape))
-    field = prod(shape[:-2])
-    return float(field * shape[-2]), float(field * shape[-1])

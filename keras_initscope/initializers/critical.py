@@ -9,8 +9,15 @@ from typing import Any
 import keras
 
 from keras_initscope.activations import activation_config, as_nonlinearity
+from keras_initscope.arguments import checked_seed, number
 from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.theory.criticality import Criticality, criticality
+
+
+def _checked(bias_variance: Any) -> float | None:
+    if bias_variance is None:
+        return None
+    return number("bias_variance", bias_variance, least=0, hint="None takes the critical one.")
 
 
 def _critical_point(activation: Any, bias_variance: float | None) -> Criticality:
@@ -87,8 +94,8 @@ class Critical(FanScaling):
         fans: Sequence[float] | None = None,
     ) -> None:
         self.activation = activation
-        self.bias_variance = bias_variance
-        scale = _critical_point(activation, bias_variance).critical_weight_variance
+        self.bias_variance = _checked(bias_variance)
+        scale = _critical_point(activation, self.bias_variance).critical_weight_variance
         super().__init__(scale, "fan_in", distribution, seed, input_axes, output_axes, fans)
 
     def get_config(self) -> dict[str, Any]:
@@ -140,9 +147,9 @@ class CriticalBias(keras.initializers.RandomNormal):
         seed: int | keras.random.SeedGenerator | None = None,
     ) -> None:
         self.activation = activation
-        self.bias_variance = bias_variance
-        variance = _critical_point(activation, bias_variance).bias_variance
-        super().__init__(mean=0.0, stddev=sqrt(variance), seed=seed)
+        self.bias_variance = _checked(bias_variance)
+        variance = _critical_point(activation, self.bias_variance).bias_variance
+        super().__init__(mean=0.0, stddev=sqrt(variance), seed=checked_seed(seed))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; mean and deviation follow from them."""

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_initscope.arguments import checked_gain, whole
 from keras_initscope.initializers.matrices import drawing_dtype
 from keras_initscope.initializers.orthogonal import at_the_middle
 
@@ -26,7 +27,7 @@ class Dirac(keras.initializers.Initializer):
     `K[middle, i, i] = gain`, 0 elsewhere; in each group anew
 
     Args:
-        gain: Factor of the identity.
+        gain: Factor of the identity, positive.
         groups: Groups of the convolution, each of which hands on its own channels.
 
     Raises:
@@ -51,10 +52,8 @@ class Dirac(keras.initializers.Initializer):
     """
 
     def __init__(self, gain: float = 1.0, groups: int = 1) -> None:
-        if not isinstance(groups, int) or groups < 1:
-            raise ValueError(f"Expected one group or more. Received: groups={groups!r}.")
-        self.gain = gain
-        self.groups = groups
+        self.gain = checked_gain(gain)
+        self.groups = whole("groups", groups, 1, "A plain convolution has one group.")
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         """Make the kernel.

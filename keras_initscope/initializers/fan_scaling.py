@@ -11,6 +11,13 @@ from typing import Any
 
 import keras
 
+from keras_initscope.arguments import (
+    checked_axes,
+    checked_fans,
+    checked_seed,
+    choice,
+    positive,
+)
 from keras_initscope.fans import shape_fans
 
 _FAN: dict[str, Callable[[float, float], float]] = {
@@ -20,6 +27,7 @@ _FAN: dict[str, Callable[[float, float], float]] = {
     "fan_geo_avg": lambda fan_in, fan_out: sqrt(fan_in * fan_out),
 }
 
+_DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform", "normal")
 _SMALLEST = 1e-12  # of a fan: an empty weight has none
 
 
@@ -49,11 +57,15 @@ class FanScaling(keras.initializers.VarianceScaling):
         output_axes: Sequence[int] | None = None,
         fans: Sequence[float] | None = None,
     ) -> None:
-        if mode not in _FAN:
-            raise ValueError(f"Expected a mode of {list(_FAN)}. Received: mode={mode!r}.")
-        super().__init__(scale, "fan_in", distribution, seed, input_axes, output_axes)
-        self.mode = mode
-        self.fans = _checked(fans)
+        super().__init__(
+            positive("scale", scale),
+            "fan_in",
+            _checked_distribution(distribution),
+            checked_seed(seed),
+            *checked_axes(input_axes, output_axes),
+        )
+        self.mode = choice("mode", mode, _FAN)
+        self.fans = checked_fans(fans)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         """Draw the weights.
@@ -92,12 +104,7 @@ class FanScaling(keras.initializers.VarianceScaling):
         return {**super().get_config(), "fans": self.fans}
 
 
-def _checked(fans: Sequence[float] | None) -> tuple[float, float] | None:
-    if fans is None:
-        return None
-    if len(fans) != 2 or not all(isinstance(fan, int | float) and fan > 0 for fan in fans):
-        raise ValueError(
-            f"Expected fans=(fan_in, fan_out), two positive numbers. Received: fans={fans!r}. "
-            "keras_initscope.fans.fans_of(layer) gives those of a layer that is built."
-        )
-    return float(fans[0]), float(fans[1])
+def _checked_distribution(distribution: Any) -> str:
+    """One of the distributions of `keras.initializers.VarianceScaling`, as it names them itself."""
+    lowered = distribution.lower() if isinstance(distribution, str) else distribution
+    return choice("distribution", lowered, _DISTRIBUTIONS)

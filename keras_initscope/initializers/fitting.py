@@ -5,6 +5,7 @@ Owns what Keras' initializers and ours need to be told of a weight; knows no lay
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -80,7 +81,14 @@ def _(initializer: Any, fans: Fans) -> Any:
 
 @fitted.register(DeltaOrthogonal)
 def _(initializer: Any, fans: Fans) -> Any:
-    return _by_parts(_told(initializer, **_matrix(fans)), fans)
+    if not fans.window:
+        return fitted(ScaledOrthogonal(initializer.gain, initializer.seed), fans)
+    rank = fans.window + 2
+    channels = {
+        name: tuple(axis - rank for axis in axes if axis >= fans.window)
+        for name, axes in _matrix(fans).items()
+    }
+    return _by_parts(_told(initializer, **channels), fans)
 
 
 @fitted.register(keras.initializers.Orthogonal)
@@ -92,12 +100,7 @@ def _(initializer: Any, fans: Fans) -> Any:
 
 @fitted.register(Gated)
 def _(initializer: Any, fans: Fans) -> Any:
-    whole = Fans(
-        fan_in=fans.fan_in,
-        fan_out=fans.fan_out,
-        input_axes=fans.input_axes,
-        output_axes=fans.output_axes,
-    )
+    whole = replace(fans, parts=1)
     several = isinstance(initializer.inner, list)
     inner = initializer.inner if several else [initializer.inner] * initializer.gates
     made = [fitted(each, whole) for each in inner]

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_initscope.activations import activation_config, as_nonlinearity
+from keras_initscope.arguments import choice
 from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.theory.gains import gain, kumar_variance
 
@@ -88,7 +89,7 @@ class GainScaling(FanScaling):
         fans: Sequence[float] | None = None,
     ) -> None:
         self.activation = activation
-        scale = gain(as_nonlinearity(activation), _GAIN.get(mode, "forward")) ** 2
+        scale = gain(as_nonlinearity(activation), _GAIN[choice("mode", mode, _GAIN)]) ** 2
         super().__init__(scale, mode, distribution, seed, input_axes, output_axes, fans)
 
     def get_config(self) -> dict[str, Any]:

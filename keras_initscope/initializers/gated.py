@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_initscope.arguments import whole
 from keras_initscope.initializers.matrices import drawing_dtype, seed_for
 
 
@@ -61,22 +62,15 @@ class Gated(keras.initializers.Initializer):
 
     def __init__(self, inner: Any = "orthogonal", gates: int | None = None) -> None:
         several = isinstance(inner, list | tuple)
-        self.gates = (len(inner) if several else 4) if gates is None else gates
-        if not isinstance(self.gates, int) or self.gates < 1:
-            raise ValueError(
-                "Expected one gate or more. "
-                f"Received: gates={gates!r}, {len(inner) if several else 1} initializers."
-            )
+        guess = len(inner) if several else 4
+        hint = "Give 4 for an LSTM, 3 for a GRU, or one initializer for each gate."
+        self.gates = whole("gates", guess if gates is None else gates, 1, hint)
         if several and len(inner) != self.gates:
             raise ValueError(
                 "Expected one initializer, or one for each gate. "
                 f"Received: {len(inner)} initializers, gates={self.gates}."
             )
-        self.inner: Any = (
-            [keras.initializers.get(each) for each in inner]
-            if several
-            else keras.initializers.get(inner)
-        )
+        self.inner: Any = [_initializer(each) for each in inner] if several else _initializer(inner)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         """Draw the weights of all gates.
@@ -108,6 +102,23 @@ class Gated(keras.initializers.Initializer):
             else keras.initializers.serialize(self.inner)
         )
         return {"inner": inner, "gates": self.gates}
+
+
+def _initializer(given: Any) -> Any:
+    try:
+        found = keras.initializers.get(given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_not_one(given)) from error
+    if found is None:
+        raise ValueError(_not_one(given))
+    return found
+
+
+def _not_one(given: Any) -> str:
+    return (
+        "Expected `inner` to be an initializer or its name, or a list of them. "
+        f"Received: {given!r}. Use 'zeros' for a gate without weights."
+    )
 
 
 def _apart(inner: Any, number: int) -> Any:

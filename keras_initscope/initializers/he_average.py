@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_initscope.arguments import checked_axes, checked_seed
+
 
 class _HeAverage(keras.initializers.VarianceScaling):
     """Variance 2 / ((fan_in + fan_out) / 2), of a distribution that the subclass names."""
@@ -19,14 +21,8 @@ class _HeAverage(keras.initializers.VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(
-            scale=2.0,
-            mode="fan_avg",
-            distribution=self._distribution,
-            seed=seed,
-            input_axes=input_axes,
-            output_axes=output_axes,
-        )
+        axes = checked_axes(input_axes, output_axes)
+        super().__init__(2.0, "fan_avg", self._distribution, checked_seed(seed), *axes)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; scale, mode and distribution follow from the class."""

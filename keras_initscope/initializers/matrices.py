@@ -14,6 +14,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_initscope.fans import axes_of_shape
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
@@ -71,17 +73,7 @@ def layout(
     count = len(shape)
     if input_axes is None or output_axes is None:
         return Layout(shape=shape, copies=(), inputs=tuple(range(count - 1)), outputs=(count - 1,))
-    if not all(-count <= axis < count for axis in (*input_axes, *output_axes)):
-        raise ValueError(
-            f"Expected axes of a shape of {count}. Received: shape={shape}, "
-            f"input_axes={tuple(input_axes)}, output_axes={tuple(output_axes)}."
-        )
-    inputs, outputs = (tuple(axis % count for axis in axes) for axes in (input_axes, output_axes))
-    if set(inputs) & set(outputs):
-        raise ValueError(
-            "Expected axes that count as inputs or as outputs, not both. Received: "
-            f"input_axes={tuple(input_axes)}, output_axes={tuple(output_axes)}."
-        )
+    inputs, outputs = axes_of_shape(shape, input_axes, output_axes)
     rest = tuple(axis for axis in range(count) if axis not in (*inputs, *outputs))
     return Layout(shape=shape, copies=rest, inputs=inputs, outputs=outputs)
 
@@ -103,4 +95,8 @@ def seed_for(
 def drawing_dtype(dtype: Any) -> tuple[str, str]:
     """The dtype that was asked for, and one that linear algebra takes for it."""
     asked = keras.backend.standardize_dtype(dtype)
+    if "float" not in asked:
+        raise ValueError(
+            f"Expected a floating-point dtype: integers would cut weights off. Received: {asked}."
+        )
     return asked, asked if asked in ("float32", "float64") else "float32"

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_initscope.arguments import checked_gain
 from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.initializers.matrices import drawing_dtype, layout, seed_for
 
@@ -70,8 +71,9 @@ class ScaledOrthogonal(FanScaling):
         output_axes: Sequence[int] | None = None,
         fans: Sequence[float] | None = None,
     ) -> None:
-        self.gain = gain
-        super().__init__(gain**2, "fan_in", "truncated_normal", seed, input_axes, output_axes, fans)
+        self.gain = checked_gain(gain)
+        scale = self.gain * self.gain
+        super().__init__(scale, "fan_in", "truncated_normal", seed, input_axes, output_axes, fans)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         """Draw the weights.
@@ -119,9 +121,14 @@ class DeltaOrthogonal(FanScaling):
         gain: Factor of the standard deviation of the outputs, positive.
         seed: A Python integer or a `keras.random.SeedGenerator`. An integer (or `None`, for a
             random one) gives the same values at each call, a `SeedGenerator` new ones.
-        input_axes: Axes of the kernel that count as input units: `(-1,)` for a transposed
-            convolution, whose kernel ends in outputs and inputs. Axes of the window are ignored.
-        output_axes: Axes of the kernel that count as output units, `(-2,)` there.
+        input_axes: Channels that count as input units, counted from the last axis: `(-1,)` for a
+            transposed convolution, whose kernel ends in outputs and inputs, `()` for a depthwise
+            one. `None` takes the last but one. Where both lists name all axes of the kernel, as
+            `EinsumDense` and attention do, it has no window and is `ScaledOrthogonal`.
+        output_axes: Channels that count as output units: `(-2,)` and `(-1,)` there.
+
+    Raises:
+        ValueError: If the axes leave open which of them are the window.
 
     Example:
 
@@ -149,8 +156,9 @@ class DeltaOrthogonal(FanScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
-        self.gain = gain
-        super().__init__(gain**2, "fan_in", "truncated_normal", seed, input_axes, output_axes)
+        self.gain = checked_gain(gain)
+        scale = self.gain * self.gain
+        super().__init__(scale, "fan_in", "truncated_normal", seed, input_axes, output_axes)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         """Draw the kernel.
@@ -162,14 +170,28 @@ class DeltaOrthogonal(FanScaling):
         Returns:
             A tensor of that shape.
         """
-        window = len(shape) - 2
+        drawing = ScaledOrthogonal(self.gain, self.seed, self.input_axes, self.output_axes)
+        window = 0 if self._names_all(shape) else max(len(shape) - 2, 0)
+        if window and not all(axis in (-1, -2) for axis in self._axes):
+            raise ValueError(self._open_window(shape))
         asked, dtype = drawing_dtype(dtype)
-        inputs, outputs = (
-            None if axes is None else _without_window(axes, len(shape), shape)
-            for axes in (self.input_axes, self.output_axes)
-        )
-        middle = ScaledOrthogonal(self.gain, self.seed, inputs, outputs)(shape[window:], dtype)
+        middle = drawing(shape[window:], dtype)
         return ops.cast(at_the_middle(middle, tuple(shape[:window])), asked)
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        return (*(self.input_axes or ()), *(self.output_axes or ()))
+
+    def _names_all(self, shape: Sequence[int]) -> bool:
+        return len({axis % len(shape) for axis in self._axes}) == len(shape)
+
+    def _open_window(self, shape: Sequence[int]) -> str:
+        return (
+            "Expected channels counted from the last axis, the window in front of them: "
+            "input_axes=(-1,), output_axes=(-2,) for a transposed kernel, (), (-1,) for a "
+            f"depthwise one. Received: shape={tuple(shape)}, input_axes={self.input_axes}, "
+            f"output_axes={self.output_axes}. For a kernel without a window use `ScaledOrthogonal`."
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -180,10 +202,7 @@ def at_the_middle(matrix: Any, window: tuple[int, ...]) -> Any:
     """A kernel that is zero but for a matrix at the middle of its window."""
     before = [(size - 1) // 2 for size in window]
     after = [size - 1 - first for size, first in zip(window, before, strict=True)]
+    if not window:
+        return matrix
     channels = ops.reshape(matrix, (*(1 for _ in window), *matrix.shape))
     return ops.pad(channels, [*zip(before, after, strict=True), (0, 0), (0, 0)])
-
-
-def _without_window(axes: Sequence[int], rank: int, shape: Sequence[int]) -> tuple[int, ...]:
-    """Axes among the last two, counted from them."""
-    return tuple(axis % rank - (rank - 2) for axis in axes if axis % rank >= rank - 2)

@@ -8,16 +8,9 @@ from typing import Any
 import keras
 
 from keras_initscope.activations import activation_config, as_nonlinearity
+from keras_initscope.arguments import whole
 from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.theory.gains import gain
-
-
-def _checked(name: str, value: int, least: int, hint: str) -> int:
-    if not isinstance(value, int) or value < least:
-        raise ValueError(
-            f"Expected `{name}`, an integer of at least {least}. Received: {name}={value!r}. {hint}"
-        )
-    return value
 
 
 @keras.saving.register_keras_serializable("keras_initscope")
@@ -74,9 +67,9 @@ class ResidualScaling(FanScaling):
         output_axes: Sequence[int] | None = None,
         fans: Sequence[float] | None = None,
     ) -> None:
-        self.branches = _checked("branches", branches, 1, "Count those of the whole network.")
+        self.branches = whole("branches", branches, 1, "Count those of the whole network.")
         self.activation = activation
-        scale = gain(as_nonlinearity(activation)) ** 2 / branches
+        scale = gain(as_nonlinearity(activation)) ** 2 / self.branches
         super().__init__(scale, "fan_in", distribution, seed, input_axes, output_axes, fans)
 
     def get_config(self) -> dict[str, Any]:
@@ -143,10 +136,10 @@ class Fixup(FanScaling):
         output_axes: Sequence[int] | None = None,
         fans: Sequence[float] | None = None,
     ) -> None:
-        self.branches = _checked("branches", branches, 1, "Count those of the whole network.")
+        self.branches = whole("branches", branches, 1, "Count those of the whole network.")
         hint = "With one layer a branch that layer is the last one: use 'zeros'."
-        self.branch_layers = _checked("branch_layers", branch_layers, 2, hint)
-        scale = 2.0 * branches ** (-1 / (branch_layers - 1))
+        self.branch_layers = whole("branch_layers", branch_layers, 2, hint)
+        scale = 2.0 * self.branches ** (-1 / (self.branch_layers - 1))
         super().__init__(scale, "fan_in", distribution, seed, input_axes, output_axes, fans)
 
     def get_config(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_initscope.arguments import checked_gain, whole
 from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.initializers.matrices import drawing_dtype, layout, seed_for
 
@@ -64,16 +65,10 @@ class Sparse(FanScaling):
         output_axes: Sequence[int] | None = None,
         fans: Sequence[float] | None = None,
     ) -> None:
-        if not isinstance(connections, int) or connections < 1:
-            raise ValueError(
-                "Expected `connections`, an integer of at least 1. "
-                f"Received: connections={connections!r}. For no weights use 'zeros'."
-            )
-        self.connections = connections
-        self.gain = gain
-        super().__init__(
-            gain**2, "fan_in", "untruncated_normal", seed, input_axes, output_axes, fans
-        )
+        self.connections = whole("connections", connections, 1, "For no weights use 'zeros'.")
+        self.gain = checked_gain(gain)
+        scale = self.gain * self.gain
+        super().__init__(scale, "fan_in", "untruncated_normal", seed, input_axes, output_axes, fans)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         """Draw the weights.

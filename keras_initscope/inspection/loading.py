@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_initscope import graph
+from keras_initscope.batches import examples_of
 from keras_initscope.callbacks.watch import steps_taken
-from keras_initscope.inspection.batch import InspectionError, examples_of
+from keras_initscope.inspection.refusal import InspectionError
 
 _FREE = 32  # rows and columns where a model takes images of any size
 

@@ -13,21 +13,16 @@ import keras
 import numpy as np
 
 from keras_initscope import graph
+from keras_initscope.batches import Batch, batch_of, is_text
 from keras_initscope.callbacks.watch import steps_taken
-from keras_initscope.inspection.batch import (
-    Batch,
-    InspectionError,
-    batch_of,
-    check_inputs,
-    inputs_in_order,
-    is_text,
-)
+from keras_initscope.calls import check_inputs, inputs_in_order
 from keras_initscope.inspection.losses import (
     COTANGENT,
     losses_mismatch,
     step_of,
     targets_mismatch,
 )
+from keras_initscope.inspection.refusal import InspectionError
 from keras_initscope.inspection.rows import rows
 from keras_initscope.inspection.undisturbed import undisturbed, weights_alone
 from keras_initscope.measurement import backends
@@ -121,7 +116,7 @@ def look(model: Any, x: Any, y: Any, loss: Any, steps: int | None = None) -> Rep
         raise InspectionError(
             f"Expected a Keras model. Received: {model!r} (of type {type(model).__name__})"
         )
-    batch = batch_of(x, y)
+    batch = batch_of(x, y, spread=True)
     check_inputs(model, batch)
     batch = replace(batch, x=graph.as_taken(model, batch.x))
     _build(model, batch)

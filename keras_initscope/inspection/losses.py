@@ -11,7 +11,8 @@ from typing import Any
 import keras
 
 from keras_initscope import graph
-from keras_initscope.inspection.batch import Batch, InspectionError
+from keras_initscope.batches import Batch
+from keras_initscope.inspection.refusal import InspectionError
 from keras_initscope.measurement import steps
 
 COTANGENT = "gradients of a cotangent of variance 1 at the output"

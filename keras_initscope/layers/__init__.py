@@ -2,6 +2,19 @@
 
 Owns subclasses of `keras.Layer`, registered for saving under `"keras_initscope>..."`. Never looks
 at a model or at a framework: `keras.ops` and `keras.random` only, on every Keras backend.
+
+As an `activation=` they are given as objects, or as dictionaries with the package in front of the
+name: as a string Keras takes its own activations only.
+
+```python
+import keras
+
+from keras_initscope.layers import LeCunTanh
+
+by_object = keras.layers.Dense(8, activation=LeCunTanh())
+tanh = {"class_name": "keras_initscope>LeCunTanh", "config": {}}
+by_dictionary = keras.layers.Dense(8, activation=tanh)
+```
 """
 
 from keras_initscope.layers.lecun_tanh import LeCunTanh

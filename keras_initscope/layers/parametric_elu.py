@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_initscope.arguments import number
 from keras_initscope.fans import Fans, own_fans
 from keras_initscope.theory.nonlinearities import nonlinearity
 from keras_initscope.theory.nonlinearity import Nonlinearity
@@ -68,12 +68,11 @@ class ParametricELU(keras.Layer):
 
     def __init__(self, alpha: float = 1.0, beta: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not all(isinstance(each, Real) and each >= _LEAST for each in (alpha, beta)):
-            raise ValueError(
-                f"The parameters of `ParametricELU` must be numbers of at least {_LEAST}. "
-                f"Received: alpha={alpha!r}, beta={beta!r}. Use `ReLU` for no saturation at all."
-            )
-        self._first = {"alpha": float(alpha), "beta": float(beta)}
+        hint = "Use `ReLU` for no saturation at all."
+        self._first = {
+            name: number(name, value, least=_LEAST, hint=hint)
+            for name, value in (("alpha", alpha), ("beta", beta))
+        }
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_initscope.arguments import checked_seed, number
 from keras_initscope.theory.nonlinearities import nonlinearity
 from keras_initscope.theory.nonlinearity import Nonlinearity
+
+_SLOPES = "Expected slopes with 0 <= lower <= upper <= 1."
 
 
 @keras.saving.register_keras_serializable("keras_initscope")
@@ -71,10 +73,14 @@ class RReLU(keras.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _check_slopes(lower, upper)
-        self.lower = float(lower)
-        self.upper = float(upper)
-        self.seed = seed
+        self.lower = number("lower", lower, least=0, most=1, hint=_SLOPES)
+        self.upper = number("upper", upper, least=0, most=1, hint=_SLOPES)
+        if self.lower > self.upper:
+            raise ValueError(
+                f"{_SLOPES} Received: lower={lower!r}, upper={upper!r}. Swap them; lower == upper "
+                "gives a leaky ReLU."
+            )
+        self.seed = checked_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
@@ -107,13 +113,3 @@ class RReLU(keras.Layer):
         """The constructor's arguments."""
         config = {"lower": self.lower, "upper": self.upper, "seed": self.seed}
         return {**super().get_config(), **config}
-
-
-def _check_slopes(lower: float, upper: float) -> None:
-    numbers = isinstance(lower, Real) and isinstance(upper, Real)
-    if not (numbers and 0 <= lower <= upper <= 1):
-        raise ValueError(
-            "The slopes of `RReLU` must be numbers with 0 <= lower <= upper <= 1. "
-            f"Received: lower={lower!r}, upper={upper!r}. "
-            "Swap them if they are in the wrong order; lower == upper gives a leaky ReLU."
-        )

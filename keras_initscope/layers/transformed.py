@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_initscope.activations import activation_config, as_nonlinearity
+from keras_initscope.arguments import factor, flag, number
 from keras_initscope.theory.moments import output_mean, second_moment
 from keras_initscope.theory.nonlinearity import Nonlinearity
 from keras_initscope.theory.transformed import Transformation, transformed
@@ -19,7 +20,7 @@ class _Transformed(keras.Layer):
     def __init__(self, activation: Any, by: Transformation, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         # Not `activation`: what it is given is not what this layer receives.
-        self._inner = keras.activations.get(activation)
+        self._inner = _callable(activation)
         self._by = by
         self.supports_masking = True
 
@@ -69,7 +70,7 @@ class TransformedActivation(_Transformed):
             ReLU of TAT a `keras.layers.LeakyReLU` with its slope.
         input_scale: Factor of the input, not zero.
         input_shift: Added to the scaled input.
-        output_scale: Factor of the shifted output.
+        output_scale: Factor of the shifted output, not zero.
         output_shift: Added to the output of `phi`, before it is scaled.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
@@ -80,7 +81,7 @@ class TransformedActivation(_Transformed):
         Tensor of the shape of `inputs`, in the layer's compute dtype.
 
     Raises:
-        ValueError: If the input scale is zero.
+        ValueError: If a scale is zero, or a number is not finite.
 
     Example:
 
@@ -112,21 +113,17 @@ class TransformedActivation(_Transformed):
         output_shift: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        self.input_scale = float(input_scale)
-        self.input_shift = float(input_shift)
-        self.output_scale = float(output_scale)
-        self.output_shift = float(output_shift)
+        hint = "Zero makes the activation a constant."
+        self.input_scale = factor("input_scale", input_scale, hint)
+        self.input_shift = number("input_shift", input_shift)
+        self.output_scale = factor("output_scale", output_scale, hint)
+        self.output_shift = number("output_shift", output_shift)
         by = Transformation(
             input_scale=self.input_scale,
             input_shift=self.input_shift,
             output_scale=self.output_scale,
             output_shift=self.output_shift,
         )
-        if not self.input_scale:
-            raise ValueError(
-                "An input scale of zero makes the activation a constant. "
-                f"Received: input_scale={input_scale}. Expected a positive or negative number."
-            )
         super().__init__(activation, by, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
@@ -184,7 +181,7 @@ class ScaledActivation(_Transformed):
     """
 
     def __init__(self, activation: Any, center: bool = False, **kwargs: Any) -> None:
-        self.center = center
+        self.center = flag("center", center)
         phi = as_nonlinearity(activation)
         mean = float(output_mean(phi)) if center else 0.0
         power = float(second_moment(phi)) - mean**2
@@ -200,3 +197,21 @@ class ScaledActivation(_Transformed):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; mean and scale follow from them."""
         return {**super().get_config(), "center": self.center}
+
+
+def _callable(activation: Any) -> Any:
+    try:
+        found = keras.activations.get(activation)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_not_one(activation)) from error
+    if isinstance(found, type):
+        raise ValueError(_not_one(activation))
+    return found
+
+
+def _not_one(activation: Any) -> str:
+    return (
+        "Expected `activation` to be a name of `keras.activations`, an elementwise function or an "
+        f"activation layer. Received: activation={activation!r}. Give a layer as an object, such "
+        "as `keras.layers.LeakyReLU(0.1)`, not as a class or by its name."
+    )

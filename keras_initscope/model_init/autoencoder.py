@@ -153,7 +153,7 @@ class Autoencoder(keras.Model):
         rest = [copied(step) for step in behind]
         decoder = built_mirror(layer, steps[k], dtype="float32", name=f"{layer.name}_decoder")
         first = steps[0].received.dtype
-        self._received = lambda x: run(steps[:k], ops.cast(x, first))
+        self._received = lambda x: run(steps[:k], ops.cast(keras.tree.flatten(x)[0], first))
         self._activated = lambda z: _through(rest, z)
         self._axis = channel_axis(layer)
         features = steps[k].received.shape[self._axis]

@@ -13,11 +13,12 @@ import numpy as np
 from keras import ops
 
 from keras_initscope import graph
+from keras_initscope.calls import arguments, taken
 from keras_initscope.initializers import ScaledOrthogonal
 from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.initializers.fitting import fitted
-from keras_initscope.model_init.linear import first_cell, scaling_kernel
-from keras_initscope.model_init.selection import Weight, selected
+from keras_initscope.model_init.linear import cells_of, has_gates, scaling_kernel
+from keras_initscope.model_init.selection import Weight, alike, nothing, selected
 from keras_initscope.model_init.sweep import Sweep
 from keras_initscope.records import Change, Changes
 
@@ -50,7 +51,8 @@ def calibrate(
     einsum, convolutional, depthwise, transposed and separable layers (scaled by their pointwise
     kernel) and embeddings, wherever they are: in attention, in residual branches, inside layers and
     models. A shared layer is scaled at its first call. Of a recurrent cell each gate is scaled by
-    what the inputs bring to it over all steps; the state's part is left to orthogonal matrices.
+    what the inputs bring to it over all steps, in a stack of cells what the cell below brings; the
+    state's part is left to orthogonal matrices.
     Biases, normalizations and all other weights stay as they are.
 
     The model runs in training mode, as in its first training step: batch normalization uses the
@@ -58,7 +60,10 @@ def calibrate(
 
     Args:
         model: A Keras model of any kind. One that is not built is built for `x`.
-        x: A batch of inputs, as the model takes it.
+        x: A batch of inputs, as the model takes it; or, as for `fit`, a `tf.data.Dataset`,
+            `keras.utils.PyDataset` or generator of batches, of which the first is taken, without
+            its targets. A generator is one batch further on afterwards. Of a model whose
+            `call(self, p, q)` takes several inputs: a tuple or mapping of them.
         method: `"lsuv"`.
         target: The variance wanted, positive.
         at: `"preactivation"`, in front of the activation that a layer has itself, or
@@ -67,14 +72,16 @@ def calibrate(
             group, as the paper does. `False` keeps their values but for the scale. Embeddings are
             kept in any case.
         exclude: What to leave alone: a regular expression on the path of a weight, a layer, a layer
-            class or a function of a layer, or a list of those. Frozen weights are left alone in any
-            case.
+            class or a function of a layer, or a list of those. A pattern or layer that means
+            nothing of the model is refused. Frozen weights are left alone in any case.
 
     Returns:
-        What was done to each weight; in `skipped` the kernels that could not be scaled, and why.
+        What was done to each weight; in `skipped` the kernels that could not be scaled, and why; in
+        `notes` which kernels had the same values and, but for their scale, keep them.
 
     Raises:
-        ValueError: If an argument cannot be read or the model cannot be built for `x`.
+        ValueError: If an argument cannot be read, `exclude` names what the model does not have, or
+            the model does not take `x`.
 
     Example:
 
@@ -96,6 +103,7 @@ def calibrate(
     - [Mishkin and Matas, 2016](https://arxiv.org/abs/1511.06422), algorithm 1
     """
     _check(method, target, at)
+    x = taken(model, x)
     _check_finite(x)
     build(model, x)
     weights = selected(model, exclude)
@@ -106,13 +114,15 @@ def calibrate(
         drawn = _draw([*covered, *others]) if orthogonal else set()
         sweep.run(model, [node.layer for node in graph.layers(model)], x)
         values = {key: scope.get_current_value(w.variable) for key, w in _by_id(weights)}
+    same = alike([weight for key, weight in _by_id(weights) if key not in drawn])
     changes = []
     for key, weight in _by_id([w for w in weights if id(w.variable) in drawn | set(sweep.factors)]):
         weight.variable.assign(values[key])
         what = _words(key in drawn, sweep.factors.get(key, []))
         changes.append(weight.changed(what, before[key]))
     known = {id(w.variable) for w in (*covered, *others)}
-    return _report(model, weights, changes, sweep, known)
+    notes = [*nothing(model, weights), *same]
+    return _report(model, weights, changes, sweep, known, notes)
 
 
 def _check(method: str, target: float, at: str) -> None:
@@ -140,8 +150,9 @@ def build(model: Any, x: Any) -> None:
     if not isinstance(model, keras.Layer) or (model.built and graph.has_weights(model)):
         return
     shapes = keras.tree.map_structure(np.shape, x)
+    args, kwargs = keras.tree.map_structure(lambda each: each[:1], arguments(model, x))
     try:
-        model(keras.tree.map_structure(lambda each: each[:1], x))
+        model(*args, **kwargs, training=False)
     except Exception as error:  # the model is the user's and may raise anything
         raise ValueError(
             f"The model {model.name!r} cannot be called on inputs of shape {shapes}: "
@@ -151,7 +162,9 @@ def build(model: Any, x: Any) -> None:
 
 def covered_by(model: Any, weights: list[Weight]) -> tuple[list[Weight], list[Weight]]:
     """The kernels that are scaled, and those beside them that are drawn anew alone."""
-    cells = {id(first_cell(node.layer)) for node in graph.layers(model)}
+    cells = {
+        id(cell) for node in graph.layers(model) for cell in cells_of(node.layer) if has_gates(cell)
+    }
     main, others = [], []
     for weight in weights:
         if any(isinstance(layer, _NORMALIZED) for layer in weight.holders):
@@ -188,9 +201,14 @@ def _words(drawn: bool, factors: list[float]) -> str:
 
 
 def _report(
-    model: Any, weights: list[Weight], changes: list[Change], sweep: Sweep, known: set[int]
+    model: Any,
+    weights: list[Weight],
+    changes: list[Change],
+    sweep: Sweep,
+    known: set[int],
+    notes: list[str],
 ) -> Changes:
-    skipped, notes = {}, []
+    skipped = {}
     redrawn = {change.path for change in changes}
     for key, weight in _by_id(weights):
         if key in sweep.failed and weight.path in redrawn:

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from keras_initscope import graph
+from keras_initscope.batches import examples_of
 
-_MOST, _LEAST, _NUMBERS = 256, 8, 1 << 22  # examples looked at, and numbers in them
 _EXPECTED = "an array of inputs, or a dataset of batches that can be gone through again"
 
 
@@ -112,7 +112,9 @@ def _is_array(x: Any) -> bool:
 
 
 def _array(x: Any) -> Any:
-    """Numbers, floating-point ones in single precision."""
+    """Numbers, floating-point ones in single precision; of a structure of one array, that one."""
+    leaves = keras.tree.flatten(x)
+    x = leaves[0] if len(leaves) == 1 and _is_array(leaves[0]) else x
     if isinstance(x, dict) or (isinstance(x, list | tuple) and any(map(_is_array, x))):
         raise ValueError(
             f"A chain of layers has one input. Expected `x`: {_EXPECTED}. Received: a "
@@ -163,8 +165,7 @@ def _is_endless(x: Any) -> bool:
 
 def _spread(x: Any) -> Any:
     """Examples spread evenly over an array, which may be sorted by class."""
-    most = min(len(x), _MOST, max(_LEAST, _NUMBERS // max(1, x[0].size)))
-    return x[np.linspace(0, len(x) - 1, most).astype(int)]
+    return x[np.linspace(0, len(x) - 1, examples_of(len(x), x[0].size)).astype(int)]
 
 
 def _range(arrays: Iterable[Any]) -> dict[str, float]:

@@ -51,11 +51,19 @@ def bias_of(layer: Any, outputs: Any) -> Any:
     return bias
 
 
-def first_cell(layer: Any) -> Any:
-    """The cell that a recurrent layer hands its inputs to, `None` for any other layer or cell."""
+def cells_of(layer: Any) -> list[Any]:
+    """The cells of a recurrent layer, of which each hands its outputs to the next."""
     cell = getattr(layer, "cell", None) if isinstance(layer, L.RNN) else None
-    cell = cell.cells[0] if isinstance(cell, L.StackedRNNCells) else cell
-    return cell if isinstance(cell, (*_CELLS, _CONV_CELL)) else None
+    if isinstance(cell, L.StackedRNNCells):
+        return list(cell.cells)
+    return [] if cell is None else [cell]
+
+
+def has_gates(cell: Any) -> bool:
+    """Whether it is a cell of Keras, which sums up its inputs gate by gate."""
+    kinds = (*_CELLS, _CONV_CELL)
+    base = next((each for each in type(cell).__mro__ if each in kinds), None)
+    return base is not None and not graph.overrides(type(cell), base)
 
 
 def received_by_gates(cell: Any, sequence: Any) -> list[Any]:

@@ -19,7 +19,7 @@ from keras_initscope.model_init.chain import Step, behind, chain_of
 from keras_initscope.model_init.examples import check_shape, read
 from keras_initscope.model_init.mirror import is_weighted, mirror
 from keras_initscope.model_init.seeds import seed_of
-from keras_initscope.model_init.selection import Weight, selected
+from keras_initscope.model_init.selection import Weight, nothing, selected
 from keras_initscope.prediction.weights import as_array
 from keras_initscope.preserved import preserved
 from keras_initscope.records import Change, Changes
@@ -70,16 +70,19 @@ def pretrain(
     Args:
         model: A `keras.Sequential` or functional model in which each layer receives what the last
             gave, models inside of it among them. One that is not built is built for `x`.
-        x: An array of inputs, or a dataset of batches that can be gone through again, such as a
-            `tf.data.Dataset` or `keras.utils.PyDataset`; targets in it are not looked at. It is
-            gone through once beforehand. Arrays are shuffled, datasets have their own order.
+        x: An array of inputs, also in a mapping by the input's name, or a dataset of batches that
+            can be gone through again, such as a `tf.data.Dataset` or `keras.utils.PyDataset`;
+            targets in it are not looked at. It is gone through once beforehand. Arrays are
+            shuffled, datasets have their own order. A generator is refused: it is over after one
+            layer.
         epochs: How often each layer goes through the data; 0 leaves the model as it is.
         corruption: Share of the values a layer receives that are set to zero in training, at least
             0 and less than 1. Usual are .1 to .5.
         optimizer: Name of a Keras optimizer, or one, of which each layer gets a copy.
         exclude: What to leave alone: a regular expression on the path of a weight, a layer, a layer
-            class or a function of a layer, or a list of those. Frozen weights are left alone in any
-            case; a layer is trained if its kernel may be.
+            class or a function of a layer, or a list of those. A pattern or layer that means
+            nothing of the model is refused. Frozen weights are left alone in any case; a layer is
+            trained if its kernel may be.
         seed: A Python integer, from which order and corruption follow: the same model, data and
             seed give the same weights.
         **fit: `batch_size` of an array (32) and `verbose` (`"auto"`), as in `keras.Model.fit`.
@@ -149,7 +152,10 @@ def pretrain(
         action="pretrain",
         changes=tuple(changes),
         skipped=skipped,
-        notes=(_LAST.format(steps[last].operation.name),) if is_last else (),
+        notes=(
+            *nothing(model, weights),
+            *([_LAST.format(steps[last].operation.name)] if is_last else []),
+        ),
     )
 
 

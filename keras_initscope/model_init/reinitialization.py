@@ -16,7 +16,7 @@ from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.initializers.fitting import fitted
 from keras_initscope.model_init.following import Following
 from keras_initscope.model_init.seeds import seeded
-from keras_initscope.model_init.selection import Weight, matcher, selected
+from keras_initscope.model_init.selection import Weight, matcher, nothing, selected
 from keras_initscope.records import Changes
 from keras_initscope.text import number_text
 from keras_initscope.theory.gains import gain
@@ -64,14 +64,15 @@ def reinitialize(
         seed: A Python integer. Seeds are found from it and from the path of each weight, so that
             values stay when another layer is added. Names that Keras makes (`dense_3`) count the
             layers of that kind: give names to layers that must keep their values.
-        exclude: What to leave alone: any `where`, or a list of them. Frozen weights are left alone
-            in any case.
+        exclude: What to leave alone: any `where`, or a list of them. A pattern or layer that means
+            nothing of the model is refused. Frozen weights are left alone in any case.
 
     Returns:
         What was done to each weight.
 
     Raises:
-        ValueError: If the model is not built, or a rule cannot be read.
+        ValueError: If the model is not built, a rule cannot be read, or `exclude` names what the
+            model does not have.
 
     Example:
 
@@ -114,7 +115,7 @@ def reinitialize(
     for weight, what, before, values in drawn:  # once nothing can fail any more
         weight.variable.assign(values)
         changes.append(weight.changed(what, before))
-    notes = [] if following.traced else [_UNTRACED]
+    notes = nothing(model, weights) + ([] if following.traced else [_UNTRACED])
     notes += [
         f"The rule for {where!r} means no weight."
         for matches, _, where in read

@@ -6,6 +6,7 @@ model has weights at all. Changes nothing.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,17 @@ from keras_initscope import graph
 from keras_initscope.fans import Fans, fans_of
 from keras_initscope.prediction.weights import as_array
 from keras_initscope.records import Change, Quantity
+from keras_initscope.text import did_you_mean, shortened
 
 _EXPECTED = (
     "Expected a regular expression on the path of a weight, a layer, a layer class or a function "
     "of a layer"
+)
+_FROZEN = "Nothing was changed: all weights are frozen. Set `trainable = True` where they may be."
+_ALIKE = (
+    "These kernels had the same values bit for bit: {}. Layers that share an initializer with an "
+    "integer seed, and query, key and value of an attention layer, which copy theirs, start alike. "
+    "`reinitialize` draws each anew, with a seed of its own."
 )
 
 
@@ -75,47 +83,93 @@ def selected(model: Any, exclude: Any = None) -> list[Weight]:
     """The trainable weights of a model that nobody excluded, each once, in forward order.
 
     Raises:
-        ValueError: If `model` is no Keras model, is not built, or `exclude` cannot be read.
+        ValueError: If `model` is no Keras model, is not built, or `exclude` cannot be read or
+            names what the model does not have.
     """
     checked(model)
-    nodes, fans = graph.layers(model), {id(found.variable): found for found in fans_of(model)}
+    nodes, trained = graph.layers(model), {id(each) for each in model.trainable_variables}
+    weights = _weights(model, nodes)
+    excluded = _exclusions(exclude, weights, model)
+    return [
+        weight
+        for weight in weights
+        if id(weight.variable) in trained and not any(matches(weight) for matches in excluded)
+    ]
+
+
+def _weights(model: Any, nodes: Sequence[graph.LayerNode]) -> list[Weight]:
+    """Frozen ones too."""
+    fans, keys = {id(found.variable): found for found in fans_of(model)}, _keys(nodes)
     paths = {node.path: node.layer for node in nodes}
-    keys, trained = _keys(nodes), {id(variable) for variable in model.trainable_variables}
-    excluded = [matcher(each, "exclude") for each in _as_list(exclude)]
-    found = []
-    for node in nodes:
-        for quantity, part, variable in node.weights():
-            if id(variable) not in trained:
-                continue
-            held, name = fans[id(variable)], part or quantity.value
-            weight = Weight(
-                path=f"{node.path}/{name}",
-                key=f"{keys[node.path]}/{name}",
-                layer=node.layer,
-                holders=tuple(paths[path] for path in _above(node.path) if path in paths),
-                variable=variable,
-                quantity=quantity,
-                fans=held.fans,
-                reason=held.reason,
+    return [
+        Weight(
+            path=f"{node.path}/{part or quantity.value}",
+            key=f"{keys[node.path]}/{part or quantity.value}",
+            layer=node.layer,
+            holders=tuple(paths[path] for path in _above(node.path) if path in paths),
+            variable=variable,
+            quantity=quantity,
+            fans=fans[id(variable)].fans,
+            reason=fans[id(variable)].reason,
+        )
+        for node in nodes
+        for quantity, part, variable in node.weights()
+    ]
+
+
+def _exclusions(
+    exclude: Any, places: Sequence[Weight | _Place], model: Any
+) -> list[Callable[[Weight | _Place], bool]]:
+    """What tells what is excluded; a pattern or layer that means nothing here is a mistake."""
+    layers, found = {id(layer) for layer in model._flatten_layers(include_self=False)}, []
+    for each in _as_list(exclude):
+        matches = matcher(each, "exclude")
+        known = id(each) in layers or any(map(matches, places))
+        if not known and isinstance(each, str | keras.Layer):
+            paths = [place.path for place in places]
+            name = each if isinstance(each, str) else each.name
+            raise ValueError(
+                "Expected each pattern and layer in `exclude` to mean something of the model. "
+                f"Received: exclude={each!r}, which means nothing. {did_you_mean(name, paths)}"
+                f"Nothing was changed. What can be meant: {shortened(', '.join(paths), 400)}."
             )
-            if not any(matches(weight) for matches in excluded):
-                found.append(weight)
+        found.append(matches)
     return found
+
+
+def nothing(model: Any, weights: Sequence[Weight]) -> list[str]:
+    """Why no weight of a model can be changed; empty where some can."""
+    if weights:
+        return []
+    if model.trainable_variables:
+        return ["Nothing was changed: all weights that are not frozen are excluded."]
+    return [_FROZEN if model.variables else "Nothing was changed: the model has no weights."]
+
+
+def alike(weights: Sequence[Weight]) -> list[str]:
+    """Which kernels have the same values as they are, a sentence for each set of them."""
+    found: dict[bytes, list[str]] = {}
+    for weight in weights:
+        values = as_array(weight.variable)
+        if weight.is_kernel and values.var() > 0:
+            digest = hashlib.blake2b(values.tobytes()).digest()
+            found.setdefault(digest, []).append(weight.path)
+    return [_ALIKE.format(", ".join(paths)) for paths in found.values() if len(paths) > 1]
 
 
 def excluded_layers(model: Any, exclude: Any) -> set[int]:
     """`id` of each layer that `exclude` means, by its path where that is a regular expression.
 
     Raises:
-        ValueError: If `exclude` cannot be read.
+        ValueError: If `exclude` cannot be read or names what the model does not have.
     """
     nodes = graph.layers(model)
     paths = {node.path: node.layer for node in nodes}
-    excluded = [matcher(each, "exclude") for each in _as_list(exclude)]
     places = [
         _Place(node.path, node.layer, tuple(paths[p] for p in _above(node.path) if p in paths))
         for node in nodes
     ]
+    excluded = _exclusions(exclude, places, model)
     return {id(place.layer) for place in places if any(matches(place) for matches in excluded)}
 
 
@@ -142,10 +196,15 @@ def checked(model: Any) -> None:
         raise ValueError(f"Expected a Keras model. Received: {model!r}.")
     if not model.built or not graph.has_weights(model):
         unbuilt = [node.path for node in graph.layers(model) if not node.layer.built]
+        if unbuilt:
+            reason = "has no weights yet, and its inputs are not known"
+            received = f"layers that are not built: {unbuilt[:5]}"
+        else:
+            reason = "has never been called, so that its inputs are not known"
+            received = "a model of built layers that is not built itself"
         raise ValueError(
-            f"The model {model.name!r} has no weights yet, and its inputs are not known. Received "
-            f"layers that are not built: {unbuilt[:5]}. Call `model.build(input_shape)`, or the "
-            "model on a batch, first."
+            f"The model {model.name!r} {reason}. Received: {received}. Call "
+            "`model.build(input_shape)`, or the model on a batch, first."
         )
 
 

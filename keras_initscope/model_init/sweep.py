@@ -6,16 +6,19 @@ and keeps no record but the factors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_initscope.calls import arguments
 from keras_initscope.measurement import hooks
 from keras_initscope.model_init.linear import (
     bias_of,
-    first_cell,
+    cells_of,
+    has_gates,
     received_by_gates,
     scaling_kernel,
 )
@@ -47,14 +50,17 @@ class Sweep:
 
     def run(self, model: Any, layers: Sequence[Any], x: Any) -> None:
         """Call the model once, as its first training step will."""
+        args, kwargs = arguments(model, x)
         with hooks.recording(self), hooks.hooked(model, layers):
-            model(x, training=True)
+            model(*args, **kwargs, training=True)
 
     def call(self, layer: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Stand in for `layer.__call__`."""
-        cell = first_cell(layer)
-        if cell is not None and args:
-            self._scale_gates(cell, args[0])
+        cells = cells_of(layer)
+        if len(cells) > 1:
+            return self._cell_by_cell(layer, cells, original, args, kwargs)
+        if cells and args:
+            self._scale_gates(cells[0], args[0])
         if isinstance(layer, keras.layers.TimeDistributed) and any(
             self._is_due(inner) for inner in layer.layer._flatten_layers()
         ):
@@ -104,11 +110,44 @@ class Sweep:
         new = factor * linear if bias is None else factor * linear + bias
         return _marked(ops.cast(new, outputs.dtype), outputs)
 
+    def _cell_by_cell(
+        self, layer: Any, cells: Sequence[Any], original: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        """Call a stack of cells, each on all steps before the next.
+
+        Keras does it step by step, so that no step would know what the others bring to a cell.
+        """
+
+        def inner_loop(
+            sequences: Any, initial_state: Any, mask: Any, training: bool = False
+        ) -> tuple[Any, Any, list[Any]]:
+            last: Any = None
+            states: list[Any] = []
+            for cell, state in zip(cells, initial_state, strict=True):
+                self._scale_gates(cell, sequences)
+                is_top, is_first = cell is cells[-1], not states
+                alone = {
+                    "cell": cell,
+                    "return_sequences": layer.return_sequences or not is_top,
+                    "go_backwards": layer.go_backwards and is_first,
+                }
+                with _instead(layer, alone):
+                    last, sequences, state = type(layer).inner_loop(
+                        layer, sequences, state, mask, training
+                    )
+                if layer.go_backwards and is_first and mask is not None:
+                    mask = ops.flip(mask, 1)
+                states.append(state)
+            return last, sequences, states
+
+        with _instead(layer, {"inner_loop": inner_loop}):
+            return original(layer, *args, **kwargs)
+
     def _scale_gates(self, cell: Any, sequence: Any) -> None:
         """Each gate by itself: what the inputs bring to it, over all steps."""
-        kernel = cell.kernel
-        if id(kernel) not in self._open:
+        if not has_gates(cell) or id(cell.kernel) not in self._open:
             return
+        kernel = cell.kernel
         try:
             parts = received_by_gates(cell, sequence)
             factors = [factor_for(part, None, self._open[id(kernel)]) for part in parts]
@@ -127,6 +166,20 @@ class Sweep:
             self.failed[id(kernel)] = reason
         else:
             self.factors[id(kernel)] = list(factors)
+
+
+@contextmanager
+def _instead(layer: Any, attributes: Mapping[str, Any]) -> Iterator[None]:
+    """Other attributes for a while, past Keras' tracking, which would note a change."""
+    held = layer.__dict__
+    before = {name: held[name] for name in attributes if name in held}
+    held.update(attributes)
+    try:
+        yield
+    finally:
+        for name in attributes:
+            held.pop(name)
+        held.update(before)
 
 
 def _marked(new: Any, old: Any) -> Any:

@@ -58,7 +58,8 @@ def tailor(
             activation of the model as it is; a depth needs one.
         method: `"TAT"` (Zhang et al., 2022) or `"DKS"` (Martens et al., 2021).
         exclude: Whose activations to leave alone in a model: a regular expression on the path of a
-            layer, a layer, a layer class or a function of a layer, or a list of those.
+            layer, a layer, a layer class or a function of a layer, or a list of those. A pattern or
+            layer that means nothing of the model is refused.
 
     Returns:
         For a model what was done to each activation, a `Changes`; for a depth the activation, a

@@ -16,6 +16,7 @@ from keras_initscope.model_init.autoencoder import (
     copied,
     output_of,
 )
+from keras_initscope.model_init.calibration import build
 from keras_initscope.model_init.chain import Step, behind, chain_of
 from keras_initscope.model_init.examples import check_shape, read
 from keras_initscope.model_init.flow import is_activation, is_of_keras
@@ -41,7 +42,8 @@ def unroll(encoder: Any, x: Any = None, activation: Any = None) -> Any:
     Args:
         encoder: A built Keras model in which each layer receives what the last gave: dense and
             convolutional layers, and activation, pooling over windows, reshaping, zero padding,
-            dropout, noise and normalization between them.
+            dropout, noise and normalization between them. A `keras.Sequential` of built layers that
+            was never called is built for `x`.
         x: Data as for `pretrain`. With it each layer of the decoder gets the bias by which it gives
             on average what it should, without it biases are zero.
         activation: What the decoder ends in: an activation's name or function, such as `"sigmoid"`
@@ -78,10 +80,12 @@ def unroll(encoder: Any, x: Any = None, activation: Any = None) -> Any:
 
     - [Hinton and Salakhutdinov, 2006](https://doi.org/10.1126/science.1127647), figure 1
     """
+    examples = None if x is None else read(x)
+    if examples is not None and isinstance(encoder, keras.Sequential):
+        build(encoder, examples.sample)
     checked(encoder)
     steps, sample = chain_of(encoder), None
-    if x is not None:
-        examples = read(x)
+    if examples is not None:
         check_shape(examples, encoder)
         sample = examples.sample
     last = max((k for k, step in enumerate(steps) if is_weighted(step.operation)), default=-1)

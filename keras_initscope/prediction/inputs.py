@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_initscope import graph
+from keras_initscope import calls, graph
 from keras_initscope.prediction.state import State, state
 
 Batch = NDArray[Any]
@@ -49,14 +49,19 @@ def arguments(model: Any, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         states = [_one(shape, each, model) for shape, each in zip(shapes, parts, strict=True)]
         return (states[0] if len(states) == 1 else states,), {}
     if _is_data(given):
-        return (keras.tree.map_structure(lambda each: of_batch(_array(each)), given),), {}
+        args, kwargs = calls.arguments(model, given)
+        return tuple(map(_states, args)), {name: _states(each) for name, each in kwargs.items()}
     return _built_with(model, given)
+
+
+def _states(given: Any) -> Any:
+    return keras.tree.map_structure(lambda each: of_batch(_array(each)), given)
 
 
 def _built_with(model: Any, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A subclassed model remembers the shapes that it was built with, by argument."""
     shapes = dict(getattr(model, "_build_shapes_dict", None) or {})
-    if not shapes:
+    if not shapes or len(calls.required(model)) > len(shapes):  # Keras may note the first alone
         raise ValueError(_shapeless(model, None))
     if len(shapes) == 1:
         return (_like(next(iter(shapes.values())), given, model),), {}
@@ -82,6 +87,14 @@ def _like(structure: Any, given: Any, model: Any) -> Any:
         raise ValueError(f"Received: input={given!r} for inputs {list(names)}. {_EXPECTED}")
     found = {name: _like(structure[name], part, model) for name, part in parts.items()}
     return found if named else list(found.values())
+
+
+def is_described(given: Any) -> bool:
+    """Whether it says moments, or nothing, of some input at least, and is not all data."""
+    if _is_moments(given):
+        return True
+    parts = given.values() if isinstance(given, Mapping) else given
+    return isinstance(given, Mapping | list | tuple) and any(map(is_described, parts))
 
 
 def _is_moments(given: Any) -> bool:

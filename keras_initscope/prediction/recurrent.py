@@ -322,4 +322,7 @@ for _name in ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"):
     transfer.register(
         getattr(keras.layers, _name), _unknown("no theory of convolutional LSTMs here")
     )
-transfer.register(keras.layers.RNN, _unknown("a cell of your own; register a rule for its class"))
+transfer.register(
+    keras.layers.RNN,
+    _unknown("no theory of cells here, but of whole layers; register a rule for a class of yours"),
+)

@@ -22,7 +22,7 @@ def test_axes_that_are_none_or_both(inputs, outputs, said):
 
 @pytest.mark.parametrize("arguments", [([],), ("zeros", 0), ("zeros", -4)])
 def test_no_gates(arguments):
-    with pytest.raises(ValueError, match="one gate or more"):
+    with pytest.raises(ValueError, match="`gates` to be an integer of at least 1"):
         Gated(*arguments)
 
 
@@ -32,7 +32,7 @@ def test_a_shape_without_axes_has_no_gates():
 
 
 def test_no_groups():
-    with pytest.raises(ValueError, match="one group or more"):
+    with pytest.raises(ValueError, match="`groups` to be an integer of at least 1"):
         Dirac(groups=0)
 
 
@@ -40,3 +40,9 @@ def test_no_groups():
 def test_shapes_that_are_no_kernels(shape):
     with pytest.raises(ValueError, match="two to five axes"):
         Dirac()(shape)
+
+
+@pytest.mark.parametrize("kind", [ScaledOrthogonal, DeltaOrthogonal, Sparse, Gated, Dirac])
+def test_integers_are_no_weights(kind):
+    with pytest.raises(ValueError, match=r"floating-point dtype.*Received: int32"):
+        kind()((4, 4), dtype="int32")

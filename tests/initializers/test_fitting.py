@@ -7,6 +7,7 @@ from initializers.reading import gram, numbers
 
 from keras_initscope.fans import fans_of
 from keras_initscope.initializers import (
+    DeltaOrthogonal,
     GainScaling,
     ScaledOrthogonal,
 )
@@ -127,6 +128,27 @@ def test_fitted_to_gates_an_orthogonal_kernel_is_orthogonal_in_each(inner):
                 assert np.mean(np.sum(part**2, axis=0)) == pytest.approx(1, rel=1e-5)
     for part in np.split(values, 4, axis=1):
         np.testing.assert_allclose(gram(part), np.eye(24), atol=1e-5)
+
+
+WINDOWS = {
+    "conv": (lambda: L.Conv1D(24, 3), (20, 16)),
+    "grouped": (lambda: L.Conv2D(24, 3, groups=2), (9, 9, 16)),
+    "depthwise": (lambda: L.DepthwiseConv2D(3), (9, 9, 16)),
+    "transposed": (lambda: L.Conv2DTranspose(24, 3), (9, 9, 16)),
+    "attention": (lambda: L.EinsumDense("abcd,cde->abe", (None, 24)), (6, 4, 8)),
+}
+
+
+@pytest.mark.parametrize("kind", WINDOWS)
+def test_delta_orthogonal_is_told_which_axes_are_a_window(kind):
+    make, shape = WINDOWS[kind]
+    layer = make()
+    layer.build((None, *shape))
+    kernel = fans_of(layer)[0]
+    values = numbers(fitted(DeltaOrthogonal(seed=1), kernel.fans)(kernel.variable.shape))
+    squares = np.sum(values**2, axis=kernel.fans.input_axes)
+    assert np.mean(squares) == pytest.approx(1, rel=1e-5)
+    assert np.all(values[0] == 0) == (kind != "attention")
 
 
 def test_what_has_no_fans_stays_and_a_generator_is_shared():

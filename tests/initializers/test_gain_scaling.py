@@ -56,7 +56,7 @@ def test_what_theory_alone_knows_cannot_be_saved_and_says_so():
 
 @pytest.mark.parametrize("mode", ["fan", "FAN_IN"])
 def test_an_unknown_mode_is_refused(mode):
-    with pytest.raises(ValueError, match="Expected a mode of"):
+    with pytest.raises(ValueError, match="Expected `mode` to be one of"):
         GainScaling("relu", mode)
 
 

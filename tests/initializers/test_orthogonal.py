@@ -75,9 +75,38 @@ def test_delta_orthogonal_serves_depthwise_and_transposed_kernels():
     np.testing.assert_allclose(
         values[1, 1] @ values[1, 1].T, 8 / 5 * _projection(values), atol=1e-5
     )
-    one = numbers(DeltaOrthogonal(seed=1, input_axes=(0, 1), output_axes=(3,))((3, 3, 6, 1)))
+    one = numbers(DeltaOrthogonal(seed=1, input_axes=(), output_axes=(-1,))((3, 3, 6, 1)))
     np.testing.assert_allclose(np.abs(one[1, 1]), 1, atol=1e-6)
     assert np.count_nonzero(one) == 6
+
+
+EQUATIONS = {  # as in attention, whose kernels have three axes and no window
+    "abc,cde->abde": ((6, 64), (None, 8, 16)),
+    "abcd,cde->abe": ((6, 4, 16), (None, 48)),
+    "abc,bcd->abd": ((6, 32), (6, 48)),
+}
+
+
+@pytest.mark.parametrize("equation", EQUATIONS)
+def test_delta_orthogonal_is_orthogonal_where_an_einsum_has_no_window(equation):
+    shape, outputs = EQUATIONS[equation]
+    made = {}
+    for kind in (DeltaOrthogonal, ScaledOrthogonal):
+        layer = L.EinsumDense(equation, outputs, kernel_initializer=kind(seed=1))
+        layer.build((None, *shape))
+        made[kind] = numbers(layer.kernel)
+    np.testing.assert_array_equal(made[DeltaOrthogonal], made[ScaledOrthogonal])
+    _, kernel, outputs = equation.replace("->", ",").split(",")
+    axes = tuple(i for i, label in enumerate(kernel) if label not in outputs)
+    assert np.mean(np.sum(made[DeltaOrthogonal] ** 2, axis=axes)) == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("axes", [((0, 1), (3,)), ((3,), (2,)), ((1,), (-1,))])
+def test_delta_orthogonal_refuses_axes_that_leave_the_window_open(axes):
+    with pytest.raises(
+        ValueError, match=r"input_axes=\(-1,\), output_axes=\(-2,\) for a transposed"
+    ):
+        DeltaOrthogonal(input_axes=axes[0], output_axes=axes[1])((3, 3, 6, 4))
 
 
 def _projection(values):

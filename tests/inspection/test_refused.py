@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 import keras_initscope as initscope
-from keras_initscope.inspection.batch import batch_of
+from keras_initscope.batches import batch_of
 
 X = np.ones((12, 5), np.float32)
 Y = np.ones((12, 3), np.float32)
@@ -109,7 +109,7 @@ def test_a_model_that_cannot_be_built_says_how_to():
 
 def test_of_large_arrays_examples_are_taken_evenly():
     x = np.arange(1000, dtype=np.float32)[:, None]
-    chosen = np.asarray(batch_of(x, None).x)[:, 0]
+    chosen = np.asarray(batch_of(x, spread=True).x)[:, 0]
     assert len(chosen) == 256
     assert chosen[0] == 0
     assert chosen[-1] == 999
@@ -117,8 +117,8 @@ def test_of_large_arrays_examples_are_taken_evenly():
 
 
 def test_of_large_examples_fewer_are_taken():
-    assert batch_of(np.zeros((100, 1 << 17), np.float32), None).examples == 32
-    assert batch_of(np.zeros((10, 1 << 20), np.int8), None).examples == 8
+    assert batch_of(np.zeros((100, 1 << 17), np.float32), spread=True).examples == 32
+    assert batch_of(np.zeros((10, 1 << 20), np.int8), spread=True).examples == 8
 
 
 def test_a_batch_of_a_dataset_is_taken_whole():

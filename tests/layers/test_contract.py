@@ -185,6 +185,25 @@ def test_a_whole_model_with_it_is_predicted(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_keras_takes_it_as_an_activation_by_object_and_dictionary(kind, tmp_path):
+    """As a string it does not; if that fails, the docstring of the room wants a word less."""
+    name = f"keras_initscope>{kind.__name__}"
+    named = {"class_name": name, "config": REQUIRED.get(kind.__name__, {})}
+    assert type(keras.layers.deserialize(named)) is kind
+    for given in (_made(kind), named):
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3, activation=given)])
+        assert type(model.layers[0].activation) is kind
+        model.save(tmp_path / "model.keras")
+        copy = keras.saving.load_model(tmp_path / "model.keras")
+        assert type(copy.layers[0].activation) is kind
+        np.testing.assert_array_equal(copy(X), model(X))
+        clone = keras.models.clone_model(model)
+        assert clone.layers[0].activation.get_config() == model.layers[0].activation.get_config()
+    with pytest.raises(ValueError, match="activation function identifier"):
+        keras.layers.Dense(3, activation=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_documented_as_keras_does(kind):
     text = inspect.getdoc(kind)
     for section in ("Formula:", "Args:", "Call arguments:", "Example:", "Reference:", "```python"):

@@ -70,7 +70,7 @@ def test_equal_bounds_are_a_leaky_relu():
     [(0.5, 0.2), (-0.1, 0.2), (0.1, 1.5), (float("nan"), 0.5), ("0.1", 0.5), (None, 0.5)],
 )
 def test_impossible_slopes_are_refused(lower, upper):
-    with pytest.raises(ValueError, match=r"0 <= lower <= upper <= 1.*Received: lower="):
+    with pytest.raises(ValueError, match="0 <= lower <= upper <= 1"):
         RReLU(lower, upper)
 
 

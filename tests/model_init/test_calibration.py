@@ -8,6 +8,8 @@ import pytest
 from keras import layers as L  # noqa: N812
 
 from keras_initscope import calibrate, graph
+from keras_initscope.measurement import hooks
+from keras_initscope.model_init.sweep import Sweep
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0, 2, size=(24, 16, 16, 3)).astype("float32")
@@ -263,10 +265,69 @@ def test_each_gate_of_a_convolutional_cell_too():
     assert not changes.skipped
 
 
-def test_of_stacked_cells_the_first_is_scaled_and_the_second_is_said():
-    model = keras.Sequential([keras.Input((5, 4)), L.RNN([L.LSTMCell(3), L.GRUCell(3)])])
+def _stacked(**options):
+    cells = [L.LSTMCell(12), L.GRUCell(8), L.SimpleRNNCell(6)]
+    return L.RNN(cells, **options)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("options", [{}, {"return_sequences": True}, {"go_backwards": True}])
+def test_each_gate_of_stacked_cells_receives_unit_variance_from_the_cell_below(options, masked):
+    x = np.random.default_rng(3).uniform(size=(64, 9, 5)).astype("float32")
+    x[:, 6:] *= not masked
+    start = [L.Masking()] if masked else []
+    model = keras.Sequential([keras.Input((9, 5)), *start, _stacked(**options)])
+    changes = calibrate(model, x)
+    assert not changes.skipped
+    layer, sequence, mask = model.layers[-1], x, np.any(x, axis=-1) if masked else None
+    for k, (cell, gates) in enumerate(zip(layer.cell.cells, (4, 3, 1), strict=True)):
+        parts = np.split(sequence @ np.asarray(cell.kernel.value), gates, axis=-1)
+        assert [np.var(part) for part in parts] == pytest.approx([1.0] * gates, abs=1e-3)
+        below = L.RNN(  # a stack of one takes no mask
+            layer.cell.cells[: k + 1] if k else cell,
+            return_sequences=True,
+            go_backwards=layer.go_backwards,
+        )
+        sequence = np.asarray(below(x, mask=mask))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "options", [{"return_sequences": True}, {"go_backwards": True}, {"return_state": True}]
+)
+def test_stacked_cells_hand_on_what_they_would(options, masked):
+    """Nothing is scaled in the second sweep, so that it must give what the model gives."""
+    x = np.random.default_rng(4).uniform(size=(64, 9, 5)).astype("float32")
+    mask = np.arange(9) < np.arange(64)[:, None] % 9 + 1 if masked else None
+    layer, rng = _stacked(**options), np.random.default_rng(5)
+    lstm, rest = [rng.normal(size=(64, 12)) for _ in "hc"], [8, 6]
+    given = {"mask": mask, "initial_state": [lstm, *(rng.normal(size=(64, n)) for n in rest)]}
+    expected = keras.tree.flatten(layer(x, **given))
+    sweep = Sweep({})
+    with hooks.recording(sweep), hooks.hooked(layer, [layer]):
+        given = keras.tree.flatten(layer(x, **given))
+    for one, other in zip(given, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert "inner_loop" not in layer.__dict__
+
+
+def test_stacked_cells_in_both_directions_are_scaled():
+    x = np.random.default_rng(5).normal(size=(64, 5, 4)).astype("float32")
+    model = keras.Sequential([keras.Input((5, 4)), L.Bidirectional(_stacked())])
+    changes = calibrate(model, x)
+    assert not changes.skipped
+    assert sum("times" in change.what for change in changes.changes) == 6
+
+
+def test_a_cell_of_ones_own_in_a_stack_is_passed_through():
+    class Own(L.GRUCell):
+        def call(self, inputs, states, training=False):
+            return super().call(3 * inputs, states, training=training)
+
+    model = keras.Sequential([keras.Input((5, 4)), L.RNN([Own(3, name="own"), L.GRUCell(3)])])
     changes = calibrate(model, np.random.default_rng(3).normal(size=(8, 5, 4)))
-    assert [path for path in changes.skipped if "gru" in path]
+    (path,) = changes.skipped
+    assert path.endswith("own/kernel")
     assert any("times" in change.what for change in changes.changes)
 
 

@@ -316,7 +316,7 @@ def test_what_is_no_chain_is_refused(make, says):
         (np.where(X > 0.5, np.nan, X), "NaN or infinite"),
         (X[:, :5], r"Expected: inputs of shape \(None, 12\). Received: \(256, 5\)"),
         ((X, X[:, 0]), "Give the inputs alone"),
-        ({"x": X}, "Received: a dict of 1 arrays"),
+        ({"x": X, "y": X}, "Received: a dict of 2 arrays"),
         (iter([X]), "over after the first time"),
         (None, "Received: x=None"),
         (np.array([["a"] * 12]), "of numbers. Received: dtype <U1"),

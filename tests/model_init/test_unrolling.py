@@ -148,3 +148,13 @@ def test_models_that_are_no_chains_and_data_of_another_shape_are_refused():
         unroll(_chain(L.Dense(3, "softmax", name="classes")), X)
     with pytest.raises(ValueError, match=r"Received: \(256, 5\)"):
         unroll(_chain(L.Dense(3)), X[:, :5])
+
+
+def test_an_encoder_of_built_layers_that_was_never_called():
+    """As after `Sequential(model.layers[:2])`: with data it is built, without them it says how."""
+    layers = [L.Dense(5, "sigmoid"), L.Dense(2, "sigmoid")]
+    keras.Sequential([keras.Input((8,)), *layers])
+    with pytest.raises(ValueError, match=r"has never been called.*model\.build"):
+        unroll(keras.Sequential(layers))
+    x = np.random.default_rng(0).uniform(size=(32, 8))
+    assert unroll(keras.Sequential(layers), x).output_shape == (None, 8)

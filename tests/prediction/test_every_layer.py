@@ -162,7 +162,7 @@ CASES = {
 UNKNOWN = {
     **dict.fromkeys(["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"], "convolutional LSTMs"),
     "AdditiveAttention": "additive scores",
-    "RNN": "a cell of your own",
+    "RNN": "no theory of cells here",
 }
 
 

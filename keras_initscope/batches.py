@@ -1,11 +1,11 @@
-"""The batch that is looked at, out of whatever `fit` would take.
+"""One batch out of whatever `fit` would take.
 
-Owns how many examples are looked at, and what data a model can take. Knows no loss.
+Owns what data may be, and how many examples are looked at. Knows no model and no loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -13,19 +13,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_initscope import graph
-
 #: Of arrays at most this many examples are looked at,
 MOST_EXAMPLES = 256
 #: and fewer where they would hold more numbers than this, but never fewer than `LEAST_EXAMPLES`.
 MOST_NUMBERS = 1 << 22
 LEAST_EXAMPLES = 8
 
-_TEXT = ", of dtype string"
 
-
-class InspectionError(ValueError):
-    """What was asked for cannot be looked at; the message says why and what can."""
+class BatchError(ValueError):
+    """No batch that the model takes; the message says why and what would be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,25 +55,27 @@ class Batch:
         return shown if self.y is None else f"{shown}, y of {shape_text(self.y)}"
 
 
-def batch_of(x: Any, y: Any) -> Batch:
+def batch_of(x: Any, y: Any = None, spread: bool = False) -> Batch:
     """A batch out of arrays, or the first one of a dataset.
 
     Args:
         x: Arrays or tensors in any structure; or a `tf.data.Dataset`, `keras.utils.PyDataset`,
-            generator or other iterable of batches.
+            generator or other iterable of batches. A generator is one batch further on afterwards.
         y: Targets, for arrays.
+        spread: Whether to take no more of arrays than a look needs: 256 examples, spread evenly;
+            fewer, down to 8, if they would hold more than 4 million numbers.
 
     Returns:
         The batch, as tensors.
 
     Raises:
-        InspectionError: If there is none.
+        BatchError: If there is none.
     """
     x = _from_lists(x)
     if _is_arrays(x):
-        return _chosen(x, _from_lists(y))
+        return _chosen(x, _from_lists(y), spread)
     if y is not None:
-        raise InspectionError(
+        raise BatchError(
             f"With x of type {type(x).__name__} the targets come from it, batch by batch. "
             "Received: a `y` as well. Leave `y` out, or give both as arrays."
         )
@@ -96,7 +94,7 @@ def _from_lists(structure: Any) -> Any:
         try:
             return np.array(structure)
         except ValueError as error:
-            raise InspectionError(
+            raise BatchError(
                 f"A nested list must have rows of one length. Received: {structure!r:.200}"
             ) from error
     return (
@@ -115,31 +113,29 @@ def _first(x: Any) -> Any:
     if isinstance(x, keras.utils.PyDataset):
         return x[0]
     if not isinstance(x, Iterable) or isinstance(x, str | bytes | dict | list | tuple):
-        raise InspectionError(
+        raise BatchError(
             "Expected `x` to be an array, a structure of arrays, a dataset or a generator of "
             f"batches. Received: x={x!r} (of type {type(x).__name__})"
         )
     for batch in x:
         return batch
-    raise InspectionError(f"The {type(x).__name__} given as `x` holds no batch. Give it some data.")
+    raise BatchError(f"The {type(x).__name__} given as `x` holds no batch. Give it some data.")
 
 
-def _chosen(x: Any, y: Any) -> Batch:
-    """Examples spread evenly over arrays, which may be sorted by class."""
+def _chosen(x: Any, y: Any, spread: bool) -> Batch:
+    """All examples, or some spread evenly over arrays, which may be sorted by class."""
     flat = keras.tree.flatten((x, y) if y is not None else x)
     lengths = {len(array) if np.ndim(array) else 0 for array in flat}
     if lengths == {0}:
-        raise InspectionError(
-            f"There is nothing to look at: `x` is empty. Received: x of {shape_text(x)}."
-        )
+        raise BatchError(f"`x` is empty. Received: x of {shape_text(x)}. Give it some examples.")
     if len(lengths) > 1:
-        raise InspectionError(
+        raise BatchError(
             "All arrays must hold the same number of examples. Received: "
             f"x of {shape_text(x)}, y of {shape_text(y)}."
         )
     total = lengths.pop()
     numbers = sum(prod(array.shape[1:]) for array in keras.tree.flatten(x))
-    count = examples_of(total, numbers)
+    count = examples_of(total, numbers) if spread else total
     rows = np.linspace(0, total - 1, count).round().astype(int)
 
     def chosen(array: Any) -> Any:
@@ -158,9 +154,7 @@ def examples_of(total: int, numbers: int) -> int:
 def _checked(batch: Batch) -> Batch:
     leaves = keras.tree.flatten(batch.x)
     if not leaves or not leaves[0].shape or not leaves[0].shape[0]:
-        raise InspectionError(
-            f"There is nothing to look at: the first batch is empty. Received: {batch}."
-        )
+        raise BatchError(f"The first batch is empty. Received: {batch}. Give it some examples.")
     return batch
 
 
@@ -180,55 +174,11 @@ def _tensor(array: Any) -> Any:
     try:
         return keras.ops.convert_to_tensor(found)
     except (TypeError, ValueError) as error:
-        raise InspectionError(
+        raise BatchError(
             f"Expected arrays of numbers or texts. Received: an array of dtype {found.dtype} and "
             f"shape {found.shape} that holds something else. Convert it, as by "
             '`array.astype("float32")`.'
         ) from error
-
-
-def check_inputs(model: Any, batch: Batch) -> None:
-    """Make sure that a model with known inputs takes a batch.
-
-    Raises:
-        InspectionError: If it does not; says what it takes.
-    """
-    operations = graph.operations(model)
-    if operations is None:
-        return
-    given = inputs_in_order(model, batch.x)
-    wanted = operations.inputs
-    if len(given) == len(wanted) and all(map(_fits, given, wanted)):
-        return
-    names, texts = graph.input_names(model)[0], any(map(is_text, given))
-    expected = ", ".join(
-        f"{name!r} of shape {_dimensions(each.shape)}{_TEXT if is_text(each) else ''}"
-        for name, each in zip(names, wanted, strict=True)
-    )
-    raise InspectionError(
-        f"The model {model.name!r} does not take this `x`. Expected: {expected}. Received: "
-        f"{shape_text(batch.x)}{_TEXT if texts else ''}. The first axis runs over examples; "
-        "reshape the data, or give batches of it."
-    )
-
-
-def inputs_in_order(model: Any, x: Any) -> list[Any]:
-    """The inputs as a flat list, in the order in which the model's own structure has them."""
-    named = graph.inputs_by_name(model, x) if isinstance(x, Mapping) else None
-    return list(keras.tree.flatten(x)) if named is None else named
-
-
-def _fits(given: Any, wanted: Any) -> bool:
-    """Whether shapes and kinds agree; Keras adds and drops a last axis of length 1."""
-    shape, model = tuple(given.shape), tuple(wanted.shape)
-    if len(shape) == len(model) + 1 and shape[-1] == 1:
-        shape = shape[:-1]
-    elif len(shape) == len(model) - 1 and model[-1] == 1:
-        shape = (*shape, 1)
-    same = len(shape) == len(model) and all(
-        m is None or s == m for s, m in zip(shape[1:], model[1:], strict=True)
-    )
-    return same and is_text(given) == is_text(wanted)
 
 
 def is_text(tensor: Any) -> bool:
@@ -243,10 +193,11 @@ def shape_text(structure: Any) -> str:
         inner = ", ".join(f"{name}: {shape_text(each)}" for name, each in structure.items())
         return f"shapes {{{inner}}}"
     if len(leaves) == 1 and structure is leaves[0]:
-        return f"shape {_dimensions(np.shape(leaves[0]))}"
-    return f"shapes [{', '.join(_dimensions(np.shape(leaf)) for leaf in leaves)}]"
+        return f"shape {dimensions(np.shape(leaves[0]))}"
+    return f"shapes [{', '.join(dimensions(np.shape(leaf)) for leaf in leaves)}]"
 
 
-def _dimensions(shape: Iterable[int | None]) -> str:
+def dimensions(shape: Iterable[int | None]) -> str:
+    """A shape in words, `None` as any size."""
     sizes = ["any" if each is None else str(each) for each in shape]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
