@@ -35,6 +35,7 @@ _NORMALIZED = (
     "The method takes the place of normalization: behind {} the correlations are not those that it "
     "aims at. Take these layers out of the model, or build it with the activations that it had."
 )
+_LINEAR = "Taken as linear, and not counted, which they may not be: {}."
 _BY_CLASS = "Layers that were {} are keras.layers.Activation now; names and graph are the same."
 _CODE = (
     "What has code of its own makes its activations anew where it is loaded or cloned; call "
@@ -68,7 +69,7 @@ def premises(
         _NORMALIZED: [f"{count} x {kind}" for kind, count in normalizing.items()],
         _BY_CLASS: dict.fromkeys(kinds),
         _CODE: dict.fromkeys(_made_by_code(parts, replaced)),
-        "Taken as linear: {}.": depths.linear,
+        _LINEAR: depths.linear,
     }
     notes = [words.format(_listed(names)) for words, names in said.items() if names]
     if not depths.traced:

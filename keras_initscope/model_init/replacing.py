@@ -86,11 +86,12 @@ def untransformed(layer: Any) -> Any:
 
 
 def dtype_of(layer: Any) -> str:
-    """The name of its policy: given the policy itself, `keras.layers.ELU` cannot be saved."""
-    policy = layer.dtype_policy
-    if isinstance(policy, keras.dtype_policies.DTypePolicyMap) and layer.path:
-        policy = policy[layer.path]
-    return str(policy.name)
+    """What a layer inside of it computes in, as a name: `keras.layers.ELU` is not saved with more.
+
+    A policy itself may be a map of paths, or ask for quantization, neither of which is meant here.
+    """
+    compute, variable = layer.compute_dtype, layer.variable_dtype
+    return str(compute) if compute == variable else f"mixed_{compute}"
 
 
 def replace(layer: Any, activation: Any) -> None:
@@ -102,7 +103,7 @@ def replace(layer: Any, activation: Any) -> None:
     if acting(layer) is layer:
         _become_activation(layer)
     else:
-        _untrack(layer, layer.activation)
+        _untrack(layer, acting(layer))
     # Past Keras' attribute tracking: a layer that is built takes no other layer, but this one has
     # no state.
     layer.__dict__["activation"] = activation
@@ -118,9 +119,9 @@ def forget_traces(parts: list[Any]) -> None:
 
 def _become_activation(layer: Any) -> None:
     """All classes here are called alike, so that what Keras has read of `call` stays true."""
-    names = _BY_CLASS[_base(layer) or keras.Layer]
+    base = _base(layer)
     _untrack(layer, getattr(layer, "_inner", None))
-    for name in names:
+    for name in _BY_CLASS[base] if base else ():
         delattr(layer, name)
     if type(layer).build is not keras.Layer.build:
         del layer.__dict__["build"]  # Keras' wrapper of the method of the class that was

@@ -180,6 +180,22 @@ def test_policy_regularizer_and_masks_stay(tmp_path):
     _is_the_same_everywhere(model, tmp_path, tokens)
 
 
+def test_quantized_layers_and_maps_of_policies():
+    policies = keras.dtype_policies.DTypePolicyMap(default_policy="float32")
+    policies["net/half"] = keras.DTypePolicy("mixed_float16")
+    half = L.ELU(dtype=policies, name="half")
+    layers = [L.Dense(8), half, L.Dense(8, "relu"), L.Dense(2)]
+    model = keras.Sequential([keras.Input((8,)), *layers], name="net")
+    _called(model)
+    half.build((None, 8))  # without, Keras gives it no path to look up in the map
+    assert half.compute_dtype == "float16"
+    layers[2].quantize("int8")
+    tailor(model)
+    assert half.activation.dtype_policy.name == "mixed_float16"
+    assert layers[2].activation.dtype_policy.name == "float32"
+    assert np.isfinite(_called(model)).all()
+
+
 def test_a_class_that_only_names_its_parameters_is_replaced():
     class Capped(L.ReLU):
         def __init__(self, **named):
