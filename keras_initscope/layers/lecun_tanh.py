@@ -64,3 +64,7 @@ class LeCunTanh(keras.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the input: the layer works element by element."""
         return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The base layer's: one that Keras makes up cannot hold a dtype policy."""
+        return {**super().get_config()}

@@ -23,9 +23,13 @@ _PRODUCTS = {"Multiply", "Dot", "Matmul", "Einsum"}
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Piece:
-    """An activation, or a sum, at one place of a model."""
+    """An activation, or a sum, at one place of a model.
 
-    structure: Structure
+    Args:
+        terms: What a sum adds up; empty for an activation.
+    """
+
+    terms: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class Depths(Flow):
     Attributes:
         used: Each call of an activation.
         structure: The model's structure; of several outputs the one that goes through the most.
-        kept: Those among `used` that give an output of the model or gate another signal.
+        outputs: Those among `used` that give an output of the model.
+        gates: Those that are multiplied by another signal. Neither counts in the structure.
         linear: Names of operations that were taken as linear though they may not be.
     """
 
@@ -74,11 +79,11 @@ class Depths(Flow):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.used: dict[Piece, Used] = {}
-        self.kept: set[Piece] = set()
+        self.gates: set[Piece] = set()
         self.linear: dict[str, None] = {}
         outputs = self.through_model(model)
-        self.kept.update(path.last for path in outputs if path.last is not None)
-        self.structure = _without(_longest(outputs).pieces, self.kept)
+        self.outputs = {path.last for path in outputs if path.last is not None}
+        self.structure = _structure(_longest(outputs).pieces, self.outputs | self.gates)
 
     def step(self, operation: Any, received: list[Path], uses: list[int], node: Any) -> Path:
         """What a tensor went through once it comes out of an operation."""
@@ -92,18 +97,27 @@ class Depths(Flow):
         if name in _SUMS and len(received) > 1:
             return _summed(received, _sizes(node) if name == "Concatenate" else None)
         if name in _PRODUCTS and len(received) > 1:
-            self.kept.update(path.last for path in received if path.last is not None)
+            self.gates.update(path.last for path in received if path.last is not None)
         elif name in ("Multiply", "Divide", "TrueDivide", "Rescaling"):
             return replace(received[0], weight=received[0].weight * _factor(operation, node) ** 2)
-        if not (hands_on(operation) or is_weighted(core)):
-            self.linear[name] = None
+        if not (hands_on(operation) or is_weighted(core) or _is_identity(core)):
+            self.linear[_name(core)] = None
             return replace(_longest(received), last=None)
         return _longest(received)
 
     def _activated(self, operation: Any, found: Nonlinearity, path: Path) -> Path:
-        piece = Piece(1)
+        piece = Piece()
         self.used[piece] = Used(operation, found)
         return Path((*path.pieces, piece), path.weight, piece)
+
+
+def _is_identity(operation: Any) -> bool:
+    return isinstance(operation, L.Activation) and operation.activation is keras.activations.linear
+
+
+def _name(operation: Any) -> str:
+    activation = operation.activation if isinstance(operation, L.Activation) else None
+    return str(getattr(activation, "__name__", type(operation).__name__))
 
 
 def _longest(paths: list[Path]) -> Path:
@@ -117,25 +131,28 @@ def _summed(paths: list[Path], sizes: list[int] | None) -> Path:
         if len({id(p.pieces[common]) for p in paths}) > 1:
             break
         common += 1
-    rests = [tuple(p.pieces[common:]) for p in paths]
     weights = [p.weight * n for p, n in zip(paths, sizes or [1] * len(paths), strict=True)]
-    if not any(rests):
-        return Path(paths[0].pieces)
-    total, structure = weights[0], _row(rests[0])
-    for weight, rest in zip(weights[1:], rests[1:], strict=True):
-        total += weight
+    terms = tuple(Path(p.pieces[common:], w) for p, w in zip(paths, weights, strict=True))
+    shared = paths[0].pieces[:common]
+    return Path((*shared, Piece(terms)) if any(term.pieces for term in terms) else shared)
+
+
+def _structure(pieces: tuple[Piece, ...], without: set[Piece]) -> Structure:
+    """A row as theory has it; only the end of the walk knows which activations do not count."""
+    counted = (piece for piece in pieces if piece not in without)
+    return tuple(_sum(piece.terms, without) if piece.terms else 1 for piece in counted)
+
+
+def _sum(terms: tuple[Path, ...], without: set[Piece]) -> Structure:
+    total, structure = terms[0].weight, _structure(terms[0].pieces, without)
+    for term in terms[1:]:
+        total += term.weight
         structure = Residual(
-            branch=_row(rest), shortcut=structure, shortcut_share=1 - weight / total
+            branch=_structure(term.pieces, without),
+            shortcut=structure,
+            shortcut_share=1 - term.weight / total,
         )
-    return Path((*paths[0].pieces[:common], Piece(structure)))
-
-
-def _row(pieces: tuple[Piece, ...]) -> Structure:
-    return tuple(piece.structure for piece in pieces)
-
-
-def _without(pieces: tuple[Piece, ...], kept: set[Piece]) -> Structure:
-    return _row(tuple(piece for piece in pieces if piece not in kept))
+    return structure
 
 
 def _sizes(node: Any) -> list[int]:

@@ -88,7 +88,8 @@ class Flow(ABC):
         inner = graph.operations(operation)
         if inner is not None:
             return self._run(inner, received)
-        if not is_of_keras(operation) and graph.holds_layers(operation):
+        is_one = is_activation(operation) and not getattr(operation, "weights", ())
+        if not (is_of_keras(operation) or is_one) and graph.holds_layers(operation):
             arguments = node.arguments
             given = self._through_code(operation, arguments.args, arguments.kwargs, received)
             if given is not None:

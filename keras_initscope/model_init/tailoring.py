@@ -6,6 +6,7 @@ Owns which activations of a model are replaced, and by what.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -15,23 +16,28 @@ from keras_initscope import graph
 from keras_initscope.activations import as_nonlinearity
 from keras_initscope.layers import TransformedActivation
 from keras_initscope.model_init.depths import Depths
+from keras_initscope.model_init.places import Place, places_of
+from keras_initscope.model_init.premises import premises
+from keras_initscope.model_init.replacing import (
+    acting,
+    dtype_of,
+    forget_traces,
+    replace,
+    untransformed,
+)
 from keras_initscope.model_init.selection import checked, excluded_layers
 from keras_initscope.records import Change, Changes
-from keras_initscope.theory.composition import Residual, Structure
+from keras_initscope.theory.composition import Residual, Structure, maximal
+from keras_initscope.theory.nonlinearity import Nonlinearity
 from keras_initscope.theory.rectifiers import dks_leaky_relu, tat_leaky_relu
 from keras_initscope.theory.shaping import dks, tat
 
-_SMOOTH = {"TAT": tat, "DKS": dks}
-_RECTIFIERS = {"TAT": tat_leaky_relu, "DKS": dks_leaky_relu}
-_EXCLUDED = "it is excluded"
-_FROZEN = "it is frozen, and what it has learnt is for the activation that it has"
-_OF_CODE = "it is an operation, which cannot be replaced in place; use keras.layers.Activation"
-_OF_KIND = (
-    "its layer is an activation by its class, which cannot be replaced in place; use "
-    "keras.layers.Activation"
-)
-_KEPT = "it gives an output of the model, or gates another signal"
-_STEPS = ("train_function", "test_function", "predict_function")
+L = keras.layers
+# Solved once for all layers of a model that have the same activation.
+_SMOOTH = {"TAT": lru_cache(tat), "DKS": lru_cache(dks)}
+_RECTIFIERS = {"TAT": lru_cache(tat_leaky_relu), "DKS": lru_cache(dks_leaky_relu)}
+_RECTIFYING = ("relu", "relu6")
+_ALREADY = "it is transformed already, as the depth asks for"
 
 
 def tailor(
@@ -42,14 +48,30 @@ def tailor(
     Use it on plain or residual networks that are too deep for their activation. Scales and shifts
     around the activation are chosen such that the correlation map of the whole network, which its
     graph tells, has the wanted value (leaky ReLU of TAT) or slope and curvature at 1. Rectifiers
-    become leaky ones, less so the shallower the network. Weights should have unit gain and biases
-    be zero: call `reinitialize(model, [("kernel", ScaledOrthogonal())])` afterwards, which the
-    methods assume.
+    become leaky ones, less so the shallower the network, without the cap that some have. Weights
+    should have unit gain and biases be zero: call
+    `reinitialize(model, [("kernel", ScaledOrthogonal())])` afterwards, which the methods assume.
+    They take the place of normalization: a model that has some is tailored all the same, but the
+    map is not as promised behind it, and `notes` says so.
 
     Activations count along the way from the inputs to the outputs. Sums of paths weigh each path by
     the factors in front of it: `sqrt(.8) * x + sqrt(.2) * f(x)` has a shortcut of share .8, a plain
     `x + f(x)` one of .5. Everything between activations is taken as linear; `notes` says what of it
-    may not be. Frozen layers keep their activations, and are named in `skipped`.
+    may not be.
+
+    Activations are replaced wherever they are: the argument `activation` of a layer,
+    `keras.layers.Activation`, and layers that are an activation by their class (`ReLU`,
+    `LeakyReLU`, `ELU`, `LeCunTanh`, `ScaledActivation`, `TransformedActivation`), which become
+    `keras.layers.Activation` where they stand. Left, and named in `skipped` with what to do, are
+    activations with weights (`PReLU`, `ParametricELU`), which would be lost; `RReLU`, which is
+    random to regularize; classes with a `call` of their own; operations; frozen layers; what gives
+    an output of the model or is multiplied by another signal. Where the depth counts one of these,
+    what the method promises does not quite hold, and `notes` says so. What is transformed already
+    is not transformed twice: a second call makes it anew from what it was, for the depth and method
+    of that call, and leaves it where that is what it finds.
+
+    Other models that use the same layers change too; compile those anew that were run before. A
+    subclassed model makes its layers anew when it is loaded: call `tailor` on it again.
 
     Args:
         model_or_depth: A built Keras model, whose activations are replaced in place; or a number of
@@ -112,72 +134,85 @@ def _is_structure(given: Any) -> bool:
 def _suited(activation: Any, structure: Structure, method: str, **options: Any) -> Any:
     """The transformed activation for a structure, rectifiers with another slope."""
     phi = as_nonlinearity(activation)
-    if not phi.is_scale_invariant:
+    if not (phi.is_scale_invariant or _is_bent_relu(phi)):
         by = _SMOOTH[method](phi, structure)
         return TransformedActivation(activation, **asdict(by), **options)
-    if not 0 <= -float(phi.f(np.array(-1.0))) < float(phi.f(np.array(1.0))):
+    if phi.is_scale_invariant and not 0 <= -float(phi.f(np.array(-1.0))) < float(
+        phi.f(np.array(1.0))
+    ):
         raise ValueError(
             f"Expected a smooth activation or a rectifier, which can be transformed to suit a "
             f"depth. Received: {phi.name}, which has no shape to change."
         )
     slope, by = _RECTIFIERS[method](structure)
-    return TransformedActivation(keras.layers.LeakyReLU(slope), **asdict(by), **options)
+    return TransformedActivation(L.LeakyReLU(slope, **options), **asdict(by), **options)
+
+
+def _is_bent_relu(phi: Nonlinearity) -> bool:
+    """Whether it is a ReLU with a cap or a threshold; the method's leaky ReLU has neither."""
+    return phi.name.partition("(")[0] in _RECTIFYING and bool(phi.kinks)
 
 
 def _tailored(model: Any, activation: Any, method: str, exclude: Any) -> Changes:
     checked(model)
-    excluded = excluded_layers(model, exclude)
     depths = Depths(model)
-    if not depths.structure:
+    if not maximal(depths.structure, lambda depth: depth + 1, 0.0):
         raise ValueError(
             f"The model {model.name!r} has no activation between its inputs and outputs that could "
             "be found. Received: "
             f"{[used.nonlinearity.name for used in depths.used.values()]} elsewhere."
         )
-    paths = {id(node.layer): node.path for node in graph.layers(model)}
-    changes: dict[str, Change] = {}
-    skipped: dict[str, str] = {}
-    replaced: list[tuple[Any, Any]] = []
-    for piece, used in depths.used.items():
-        layer = used.operation
-        path = paths.get(id(layer), layer.name)
-        reason = _KEPT if piece in depths.kept else _reason(layer)
-        reason = _EXCLUDED if id(layer) in excluded else reason
-        if reason:
-            skipped[path] = reason
-        elif path not in changes:
-            before = layer.activation if activation is None else activation
-            made = _suited(before, depths.structure, method, dtype=layer.dtype_policy)
-            replaced.append((layer, made))
-            changes[path] = Change(path=path, kind=type(layer).__name__, what=_words(before, made))
+    places = places_of(model, depths, excluded_layers(model, exclude))
+    skipped = {place.path: place.left for place in places if place.left}
+    changes, replaced = [], []
+    for place in (place for place in places if not place.left):
+        made = _made(place, activation, depths.structure, method)
+        if _is_same(acting(place.layer), made):
+            skipped[place.path] = _ALREADY
+        else:
+            replaced.append((place.layer, made))
+            changes.append(_change(place, made))
+    notes = premises(model, depths, places, [layer for layer, _ in replaced])
     for layer, made in replaced:  # once nothing can fail any more
-        # Past Keras' attribute tracking: a layer that is built takes no other layer, but this one
-        # has no state.
-        layer.__dict__["activation"] = made
-    for part in (model, *(node.layer for node in graph.layers(model))):
-        for name in _STEPS:  # what was traced has the old activations in it
-            if isinstance(part, keras.Model) and hasattr(part, name):
-                setattr(part, name, None)
+        replace(layer, made)
+    forget_traces([model, *(node.layer for node in graph.layers(model))])
     return Changes(
-        model=model.name,
-        action="tailor",
-        changes=tuple(changes.values()),
-        skipped=skipped,
-        notes=_notes(depths),
+        model=model.name, action="tailor", changes=tuple(changes), skipped=skipped, notes=notes
     )
 
 
-def _reason(operation: Any) -> str:
-    if not isinstance(operation, keras.Layer):
-        return _OF_CODE
-    if not operation.trainable:
-        return _FROZEN
-    return "" if "activation" in operation.__dict__ else _OF_KIND
+def _made(place: Place, activation: Any, structure: Structure, method: str) -> Any:
+    before = untransformed(place.layer) if activation is None else activation
+    try:
+        return _suited(before, structure, method, dtype=dtype_of(place.layer))
+    except ValueError as error:
+        raise ValueError(
+            f"The activation of {place.path!r} cannot be transformed. {error} Give one for the "
+            f"whole model, such as `tailor(model, 'relu')`, or leave this one by `exclude`."
+        ) from error
 
 
-def _words(before: Any, made: Any) -> str:
+def _is_same(current: Any, made: Any) -> bool:
+    """Whether an activation is what would be put in its place."""
+    if not isinstance(current, TransformedActivation) or _numbers(current) != _numbers(made):
+        return False
+    inside = current._inner, made._inner
+    is_rectifier = all(isinstance(each, L.LeakyReLU) for each in inside)
+    return is_rectifier or inside[0] is inside[1]
+
+
+def _change(place: Place, made: Any) -> Change:
     numbers = ", ".join(f"{name} {value:.6g}" for name, value in _numbers(made))
-    return f"{as_nonlinearity(before).name}: {numbers}"
+    inside = made._inner
+    new = "leaky_relu" if isinstance(inside, L.LeakyReLU) else as_nonlinearity(inside).name
+    what = f"{_name(acting(place.layer))} -> {new}, transformed: {numbers}"
+    return Change(path=place.path, kind=type(place.layer).__name__, what=what)
+
+
+def _name(activation: Any) -> str:
+    if isinstance(activation, TransformedActivation):
+        return f"{as_nonlinearity(activation._inner).name}, transformed otherwise"
+    return as_nonlinearity(activation).name
 
 
 def _numbers(made: Any) -> list[tuple[str, float]]:
@@ -186,12 +221,3 @@ def _numbers(made: Any) -> list[tuple[str, float]]:
     slope = getattr(made._inner, "negative_slope", None)
     slopes = [] if slope is None else [("slope", float(slope))]
     return [*slopes, *((name, value) for name, value in found if value != ("scale" in name))]
-
-
-def _notes(depths: Depths) -> tuple[str, ...]:
-    notes = []
-    if depths.linear:
-        notes.append(f"Taken as linear: {', '.join(depths.linear)}.")
-    if not depths.traced:
-        notes.append("Some code of the model does not take symbolic tensors; it is left out.")
-    return tuple(notes)

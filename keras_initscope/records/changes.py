@@ -45,7 +45,7 @@ class Changes:
         model: Name of the model.
         action: What was called.
         changes: One entry a weight, in forward order.
-        skipped: Path of each weight that was left as it is, though nobody excluded it, and why.
+        skipped: Path of each weight, or layer, that was left as it is, and why.
         notes: What else a reader must know, a sentence each.
     """
 

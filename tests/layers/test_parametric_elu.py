@@ -53,3 +53,9 @@ def test_lecun_tanh_keeps_unit_inputs_and_bends_most_there():
     x = np.linspace(0.2, 2, 181)
     curvature = np.abs(np.gradient(np.gradient(layer.nonlinearity.f(x), x), x))[5:-5]
     assert x[5:-5][np.argmax(curvature)] == pytest.approx(1, abs=0.02)
+
+
+def test_lecun_tanh_is_saved_with_its_policy():
+    layer = LeCunTanh(dtype=keras.DTypePolicy("mixed_float16"))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.dtype_policy.name == "mixed_float16"
