@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from keras_initscope.callbacks.watch import announce
 from keras_initscope.records import ModelInfo, Snapshot
 from keras_initscope.writers import DepthWriter, JSONLinesWriter, TensorBoardWriter
 
@@ -38,13 +37,17 @@ class Outputs:
     Args:
         log_dir: Directory to write to.
         names: Which of `WRITERS`.
-        model: Tells the record of the model; asked when the first snapshot is there.
+        model: The record of the model.
+
+    Attributes:
+        complaints: Sentences on what could not be written, for whoever may speak.
     """
 
-    def __init__(self, log_dir: str, names: Iterable[str], model: Callable[[], ModelInfo]) -> None:
+    def __init__(self, log_dir: str, names: Iterable[str], model: ModelInfo) -> None:
         self._log_dir, self._names, self._model = log_dir, names, model
         self._writers: list[Writer] | None = None
         self._is_told = False
+        self.complaints: list[str] = []
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
         """Hand a snapshot to every writer."""
@@ -69,10 +72,10 @@ class Outputs:
 
     def _opened(self) -> list[Writer]:
         if self._writers is None:
-            self._writers, model = [], self._model()
+            self._writers = []
             for name in self._names:
                 try:
-                    self._writers.append(WRITERS[name](self._log_dir, model))
+                    self._writers.append(WRITERS[name](self._log_dir, self._model))
                 except Exception as error:  # the snapshots are still in `history`
                     self._say(error)
         return self._writers
@@ -85,7 +88,7 @@ class Outputs:
 
     def _say(self, error: Exception) -> None:
         if not self._is_told:
-            announce(
+            self.complaints.append(
                 f"VarianceMonitor cannot write all to {self._log_dir!r}; the snapshots of this fit "
                 f"are in `history` all the same. Reason: {type(error).__name__}: {error}"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,16 +17,20 @@ import keras
 
 from keras_initscope import graph
 from keras_initscope.callbacks import arguments
+from keras_initscope.callbacks.background import Background
 from keras_initscope.callbacks.outputs import Outputs
 from keras_initscope.callbacks.schedule import Budget, EveryEpoch, EverySteps, Schedule
 from keras_initscope.callbacks.watch import Audience, Watch, announce, steps_taken, stood_aside
 from keras_initscope.graph import LayerNode
 from keras_initscope.measurement import backends
-from keras_initscope.measurement.meter import Meter
+from keras_initscope.measurement.meter import Meter, Reading
 from keras_initscope.measurement.network import summarize
 from keras_initscope.prediction.matching import matched
 from keras_initscope.prediction.signal import predict_signal
 from keras_initscope.records import ModelInfo, Quantity, Snapshot
+
+#: Tensors' records that `history` holds at most, of some kilobytes each.
+_REMEMBERED = 20_000
 
 _PREDICTED = frozenset({Quantity.ACTIVATION, Quantity.ACTIVATION_GRADIENT})
 
@@ -58,7 +63,9 @@ class VarianceMonitor(keras.callbacks.Callback):
             beside the first and the last look and the tracing.
 
     Attributes:
-        history: The snapshots of the last `fit`, a list of `keras_initscope.records.Snapshot`.
+        history: The snapshots of the last `fit`, a list of `keras_initscope.records.Snapshot`. Of
+            a long one they are thinned out evenly, first and last kept, so that memory stays
+            bounded; `keras_initscope.writers.read_jsonlines` reads all of them from `log_dir`.
         prediction: What theory predicts for the first of them, of the same type, gradients in
             the size that was measured at the outputs; `None` where nothing was predicted, as
             without the output `"depth"`.
@@ -104,17 +111,31 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._pattern = layers
         self._chosen_outputs = arguments.checked_outputs(outputs)
         self._max_overhead = arguments.checked_overhead(max_overhead)
-        self.history: list[Snapshot] = []
-        self.prediction: Snapshot | None = None
+        self._history: list[Snapshot] = []
+        self._prediction: Snapshot | None = None
         self._meter: Meter | None = None
         self._watch: Watch | None = None
         self._outputs: Outputs | None = None
+        self._background: Background | None = None
+        self._paths: frozenset[str] = frozenset()
         self._reached: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+    @property
+    def history(self) -> list[Snapshot]:
+        """The snapshots of the last `fit`."""
+        self._settle()
+        return self._history
+
+    @property
+    def prediction(self) -> Snapshot | None:
+        """What theory predicts for the first of them."""
+        self._settle()
+        return self._prediction
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Stand before the training function."""
         self._release()
-        self.history, self.prediction = [], None
+        self._history, self._prediction = [], None
         try:
             self._begin()
         except Exception as error:  # a fault of the monitor must not end the fit
@@ -142,8 +163,9 @@ class VarianceMonitor(keras.callbacks.Callback):
         steps = self.params.get("steps")
         planned = (int(self.params.get("epochs", 1)), steps and int(steps))
         start = max(steps_taken(self.model), self._reached.get(self.model, 0))
-        self._outputs = Outputs(self._log_dir, self._chosen_outputs, self._model_info)
-        audience = Audience(self._foresee, self._take, self._outputs.close)
+        self._paths = frozenset(node.path for node in nodes)
+        self._background = Background()
+        audience = Audience(self._foresee, self._take, self._close)
         self._watch = Watch(self.model, self._meter, self._schedule(), audience, planned, start)
 
     def _chosen_nodes(self) -> list[LayerNode]:
@@ -171,7 +193,7 @@ class VarianceMonitor(keras.callbacks.Callback):
             return
         try:
             inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-            self.prediction = predict_signal(self.model, inputs)
+            self._prediction = predict_signal(self.model, inputs)
         except Exception as error:  # it is but a curve beside the measured one
             announce(
                 f"VarianceMonitor draws no prediction for model {self.model.name!r}. Reason: "
@@ -180,18 +202,28 @@ class VarianceMonitor(keras.callbacks.Callback):
         assert self._meter is not None, "a watch has a meter"
         self._meter.setup_seconds += time.perf_counter() - started
 
-    def _take(self, snapshot: Snapshot, overhead: float) -> None:
-        assert self._outputs is not None, "snapshots come from a watch"
-        if not self.history and self.prediction is not None:
-            self.prediction = self._of_chosen(matched(self.prediction, snapshot))
-            self._outputs.write(self.prediction, {})
-        self.history.append(snapshot)
-        self._outputs.write(snapshot, {**summarize(snapshot), "monitor_overhead": overhead})
+    def _take(self, reading: Reading, overhead: float) -> float:
+        assert self._background is not None, "looks come from a watch"
+        if self._outputs is None:
+            self._outputs = Outputs(self._log_dir, self._chosen_outputs, self._model_info())
+        self._background.submit(partial(self._note, self._outputs, reading, overhead))
+        self._speak()
+        return self._background.spent()
+
+    def _note(self, outputs: Outputs, reading: Reading, overhead: float) -> None:
+        """Beside training: read a look off and write it."""
+        snapshot = reading.snapshot()
+        if not self._history and self._prediction is not None:
+            self._prediction = self._of_chosen(matched(self._prediction, snapshot))
+            outputs.write(self._prediction, {})
+        self._history.append(snapshot)
+        if len(self._history) * len(snapshot.stats) > _REMEMBERED:
+            del self._history[1:-1:2]
+        outputs.write(snapshot, {**summarize(snapshot), "monitor_overhead": overhead})
 
     def _of_chosen(self, snapshot: Snapshot) -> Snapshot:
-        chosen = {node.path for node in graph.layers(self.model) if self._is_chosen(node)}
-        stats = tuple(entry for entry in snapshot.stats if entry.tap.layer in chosen)
-        unknown = {path: why for path, why in snapshot.unknown.items() if path in chosen}
+        stats = tuple(entry for entry in snapshot.stats if entry.tap.layer in self._paths)
+        unknown = {path: why for path, why in snapshot.unknown.items() if path in self._paths}
         return replace(snapshot, stats=stats, unknown=unknown)
 
     def _model_info(self) -> ModelInfo:
@@ -199,10 +231,31 @@ class VarianceMonitor(keras.callbacks.Callback):
         steps, epochs = self.params.get("steps"), self.params.get("epochs")
         return self._meter.info(steps * epochs if steps and epochs else None)
 
+    def _settle(self) -> None:
+        """Wait until what was handed over is in `history` and written."""
+        if self._background is not None:
+            try:
+                self._background.wait()
+            except Exception as error:  # a fault of the monitor must not end the fit
+                announce(stood_aside(error))
+            self._speak()
+
+    def _speak(self) -> None:
+        """Say in the thread that trains what went wrong beside it."""
+        while self._outputs is not None and self._outputs.complaints:
+            announce(self._outputs.complaints.pop())
+
+    def _close(self) -> None:
+        self._settle()
+        if self._outputs is not None:
+            self._outputs.close()
+            self._speak()
+
     def _release(self) -> None:
         if self._watch is not None:
             self._watch.leave()
             self._reached[self._watch.model] = self._watch.step
-        if self._outputs is not None:
-            self._outputs.close()
-        self._watch = self._meter = self._outputs = None
+        self._close()
+        if self._background is not None:
+            self._background.close()
+        self._watch = self._meter = self._outputs = self._background = None

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
+import keras
+
 from keras_initscope.callbacks.schedule import Schedule
 from keras_initscope.graph import optimizers
 from keras_initscope.measurement import backends
-from keras_initscope.measurement.meter import Meter
-from keras_initscope.records import Snapshot
+from keras_initscope.measurement.meter import Meter, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,13 @@ class Audience:
 
     Args:
         foresee: Called with the batch when the first look is about to be taken.
-        take: Called with each snapshot and the seconds of looking for each second of training.
+        take: Called with each look and the seconds of looking for each second of training; returns
+            the seconds that were spent on earlier ones beside training, and not told before.
         leave: Called when there will be no more of them.
     """
 
     foresee: Callable[[Any], None]
-    take: Callable[[Snapshot, float], None]
+    take: Callable[[Reading, float], float]
     leave: Callable[[], None]
 
 
@@ -44,7 +46,7 @@ class Watch:
         model: The model being fitted.
         meter: Measures it.
         schedule: Says when.
-        audience: Told of the first look to come and of each snapshot.
+        audience: Told of the first look to come and of each look.
         planned: Epochs, and steps an epoch or `None`, of this fit.
         start: Training steps taken before this fit.
 
@@ -65,6 +67,7 @@ class Watch:
         self.model, self._meter, self._schedule, self._audience = model, meter, schedule, audience
         self._epochs, self._epoch_steps = planned
         self._backend = backends.current()
+        self._replay = self._backend.Replay()
         self._history = getattr(model, "history", None)
         self.step = self._start = start
         self._counted = steps_taken(model)
@@ -72,6 +75,7 @@ class Watch:
         self._looked_at, self._looked_last = -1, False
         self._last_batch: Any = None
         self._seconds = {"training": 0.0, "looking": 0.0}
+        self._look_seconds = 0.0
         self._mark = time.perf_counter()
         self._real = model.train_function
         self.active = True
@@ -119,7 +123,7 @@ class Watch:
         """Look at what training arrived at, unless its last step was looked at."""
         self._settle()
         if self._looked_at >= 0 and not self._looked_last:
-            with self._timed(counts=False):
+            with self._timed():
                 self._meter.before(self._last_batch)
                 self._report(self._meter.after(self.step, 0))
 
@@ -152,21 +156,24 @@ class Watch:
         self._last_batch = batches[-1] if batches else None
         counts = self._looked_at >= 0 and not self._is_last(length)
         looked = False
-        with self._harmless(), self._timed(counts):
+        with self._harmless(), self._timed():
             if batches and self._looked_at < 0:
                 self._audience.foresee(batches[0])
             self._meter.before(batches[0] if batches else None)
             looked = True
-        outputs = self._trained(self._again(batches, iterator) if batches else iterator)
+        outputs = self._trained(self._again(batches, iterator, length) if batches else iterator)
         if looked:
-            with self._harmless(), self._timed(counts):
+            with self._harmless(), self._timed():
                 self._report(self._meter.after(self.step, steps))
+            self._charge(counts)
         self._advance(steps)
         return outputs
 
-    def _again(self, batches: list[Any], iterator: Any) -> Any:
+    def _again(self, batches: list[Any], iterator: Any, length: int) -> Any:
+        own = type(self.model).make_train_function is not keras.Model.make_train_function
+        asked = float("inf") if own else length  # nobody knows what a user's function asks for
         try:
-            return self._backend.replay(batches, iterator)
+            return self._replay(batches, iterator, asked)
         except Exception as error:  # a kind of batch that cannot be put back as it came
             announce(
                 f"VarianceMonitor hands batches on outside tf.data, because {error!r}. Training "
@@ -189,10 +196,18 @@ class Watch:
         self.step += steps
         self._batch += steps
 
-    def _report(self, snapshot: Snapshot) -> None:
-        self._looked_at, self._looked_last = snapshot.step, True
+    def _report(self, reading: Reading) -> None:
+        self._looked_at, self._looked_last = reading.step, True
         training = max(self._seconds["training"], 1e-9)
-        self._audience.take(snapshot, self._seconds["looking"] / training)
+        beside = self._audience.take(reading, self._seconds["looking"] / training)
+        self._seconds["looking"] += beside
+        self._look_seconds += beside
+
+    def _charge(self, counts: bool) -> None:
+        """Let the schedule know of a look, unless anything was traced for it."""
+        if counts and self._look_seconds < float("inf"):
+            self._schedule.spent(self._look_seconds)
+        self._look_seconds = 0.0
 
     def _account(self, kind: str) -> float:
         now = time.perf_counter()
@@ -203,7 +218,7 @@ class Watch:
         return spent
 
     @contextmanager
-    def _timed(self, counts: bool) -> Iterator[None]:
+    def _timed(self) -> Iterator[None]:
         """Count the time as looking, without what tracing took."""
         self._account("training")
         setup = self._meter.setup_seconds
@@ -211,8 +226,7 @@ class Watch:
         spent = self._account("looking")
         traced = self._meter.setup_seconds - setup
         self._seconds["looking"] -= traced
-        if counts and not traced:
-            self._schedule.spent(spent)
+        self._look_seconds += float("inf") if traced else spent
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:
@@ -222,6 +236,9 @@ class Watch:
         except Exception as error:  # whatever it is, training is more important
             self.leave()
             announce(stood_aside(error))
+        except BaseException:  # somebody ends the fit
+            self.leave()
+            raise
 
 
 def stood_aside(error: BaseException) -> str:

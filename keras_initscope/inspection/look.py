@@ -130,7 +130,7 @@ def look(model: Any, x: Any, y: Any, loss: Any, steps: int | None = None) -> Rep
             raise InspectionError(_refused(model, batch, words, backend.message(meter.fault)))
         if meter.fault is not None and (mismatch := losses_mismatch(model)):
             raise InspectionError(mismatch) from meter.fault
-        measured = meter.after(taken, 0)
+        measured = meter.after(taken, 0).snapshot()
         info = meter.info(None)
         predicted = _predicted(model, batch)
     rescale = words != COTANGENT

@@ -50,7 +50,8 @@ def sample(flat: Any, layout: tuple[int | None, ...]) -> Any:
     """
     tensors, size = flat.shape
     if size is None:
-        return flat[:, :: _stride_in_graph(ops.shape(flat)[1], layout)]
+        size = ops.shape(flat)[1]
+        return ops.take(flat, ops.arange(0, size, _stride_in_graph(size, layout)), axis=1)
     if size <= SAMPLE:
         return flat
     length = gcd(size, RUN)

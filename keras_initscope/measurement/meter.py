@@ -1,4 +1,4 @@
-"""The meter: looks at a model before and after one training step and reads off a snapshot.
+"""The meter: looks at a model before and after one training step.
 
 Owns what is measured of a model and what to do where it cannot be: then the weights alone are
 measured and the reason is said once. Never changes a variable.
@@ -35,9 +35,45 @@ _HEADER = 2  # loss and learning rate
 class _Look:
     """What one look left on the device."""
 
-    arrays: Sequence[Any]
+    packed: Any
     layout: Layout
     kernels: Sequence[Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What a look and the step after it have left on the device.
+
+    Args:
+        step: Training steps taken before the look.
+        updates: Training steps taken since.
+        time: Seconds since the epoch (1970).
+        packed: All numbers.
+        layout: Where each of them lies.
+        tells_loss: Whether the step told its loss.
+    """
+
+    step: int
+    updates: int
+    time: float
+    packed: Any
+    layout: Layout
+    tells_loss: bool
+
+    def snapshot(self) -> Snapshot:
+        """Bring the numbers to the host, in one transfer, and make records of them."""
+        numbers = backends.current().to_host(self.packed)
+        loss, rate = numbers[:_HEADER].view(np.float32).tolist()
+        return Snapshot(
+            step=self.step,
+            info=StepInfo(
+                loss=loss if self.tells_loss else None,
+                learning_rate=None if np.isnan(rate) else rate,
+                time=self.time,
+                updates=self.updates,
+            ),
+            stats=tuple(packing.unpack(numbers[_HEADER:], self.layout)),
+        )
 
 
 class Meter:
@@ -160,8 +196,8 @@ class Meter:
         if self._seeded:  # Keras' global generator came to life in the look, not in the step
             random.randint(1, int(1e9))  # so draw what it drew for its seed
             self._seeded = False
-        (arrays, kernels), layout = compiled(*args)
-        return _Look(arrays, layout, kernels)
+        (packed, kernels), layout = compiled(*args)
+        return _Look(packed, layout, kernels)
 
     def _give_up(self, reason: str) -> None:
         self._weights_only = True
@@ -171,33 +207,30 @@ class Meter:
                 f"its weights: {reason}."
             )
 
-    def after(self, step: int, updates: int) -> Snapshot:
-        """Read off the look, with what the step has changed since.
+    def after(self, step: int, updates: int) -> Reading:
+        """Close the look, with what the step has changed since.
 
         Args:
             step: Training steps taken before the look.
             updates: Training steps taken since; 0 where there was none.
 
         Returns:
-            The snapshot.
+            What can be read off in any thread, while training goes on.
         """
         look, self._look = self._look, None
         assert look is not None, "`after` follows a `before`"
-        kernels = look.kernels if updates else []
-        self._after.prepare(look.arrays, kernels)
-        packed, changes = self._after(look.arrays, kernels)
-        layout = (*look.layout, *changes)
-        numbers = self._backend.to_host(packed)
-        loss, rate = numbers[:_HEADER].view(np.float32).tolist()
-        return Snapshot(
+        packed, layout = look.packed, look.layout
+        if updates and look.kernels:
+            self._after.prepare(packed, look.kernels)
+            packed, changes = self._after(packed, look.kernels)
+            layout = (*layout, *changes)
+        return Reading(
             step=step,
-            info=StepInfo(
-                loss=loss if self._tells_loss else None,
-                learning_rate=None if np.isnan(rate) else rate,
-                time=time.time(),
-                updates=updates,
-            ),
-            stats=tuple(packing.unpack(numbers[_HEADER:], layout)),
+            updates=updates,
+            time=time.time(),
+            packed=packed,
+            layout=layout,
+            tells_loss=self._tells_loss,
         )
 
     def _nodes(self) -> Iterator[tuple[int, LayerNode]]:
@@ -235,17 +268,17 @@ class Meter:
         arrays, layout = packing.pack(entries, self._backend)
         rates = [optimizer.learning_rate for optimizer in graph.optimizers(self._model)]
         header = ops.stack([_scalar(loss), _scalar(rates[0] if len(rates) == 1 else None)])
-        arrays = [self._backend.bits(header), *arrays]
-        return (arrays, [_sampled(variable) for _, variable in self._updated()]), layout
+        packed = ops.concatenate([self._backend.bits(header), *arrays])
+        return (packed, [_sampled(variable) for _, variable in self._updated()]), layout
 
-    def _trace_after(self, arrays: Sequence[Any], kernels: Sequence[Any]) -> tuple[Any, Layout]:
+    def _trace_after(self, packed: Any, kernels: Sequence[Any]) -> tuple[Any, Layout]:
         """All in one array, with what the step has changed."""
         entries = [
             Entry(**address, tensors=(_sampled(variable) - old,))
-            for old, (address, variable) in zip(kernels, self._updated(), strict=bool(kernels))
+            for old, (address, variable) in zip(kernels, self._updated(), strict=True)
         ]
         changes, layout = packing.pack(entries, self._backend)
-        return ops.concatenate([*arrays, *changes]), layout
+        return ops.concatenate([packed, *changes]), layout
 
     def _signals(self, recorder: Recorder) -> Iterator[Entry]:
         places = {id(node.layer): (depth, node) for depth, node in self._nodes()}

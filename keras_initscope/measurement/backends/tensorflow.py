@@ -229,7 +229,8 @@ class Compiled:
 
     def __init__(self, function: Callable[..., tuple[Any, Any]]) -> None:
         self._notes: dict[int, Any] = {}
-        self._cleared: set[int] = set()
+        self._ready: dict[Any, tuple[Any, Any]] = {}
+        self._current: tuple[Any, Any] | None = None
         self.traces = 0
 
         @tf.autograph.experimental.do_not_convert
@@ -241,17 +242,6 @@ class Compiled:
 
         self._exact = tf.function(traced)
         self._general = tf.function(traced, reduce_retracing=True)
-        self._shapes: set[Any] = set()
-
-    def _for(self, args: Any) -> Any:
-        """Exact shapes make the better graph; where they keep changing, one graph for all."""
-        shapes = tuple(
-            (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, tf.Tensor) else str(leaf)
-            for leaf in keras.tree.flatten(args)
-        )
-        if len(self._shapes) < _EXACT_SHAPES:
-            self._shapes.add(shapes)
-        return self._exact if shapes in self._shapes else self._general
 
     def prepare(self, *args: Any) -> None:
         """Trace for these arguments unless that has been done.
@@ -259,19 +249,28 @@ class Compiled:
         Raises:
             SideEffectError: If running it would change state outside the graph.
         """
+        shapes = tuple(
+            (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, tf.Tensor) else str(leaf)
+            for leaf in keras.tree.flatten(args)
+        )
+        if shapes not in self._ready:
+            self._ready[shapes] = self._traced(args)
+        self._current = self._ready[shapes]
+
+    def _traced(self, args: Any) -> tuple[Any, Any]:
+        """Exact shapes make the better graph; where they keep changing, one graph for all."""
+        function = self._exact if len(self._ready) < _EXACT_SHAPES else self._general
         with _kept_random_state():
-            concrete = self._for(args).get_concrete_function(*args)
-        key = id(concrete.graph)
-        if key not in self._cleared:
-            found = sorted(_side_effects(concrete.graph))
-            if found:
-                raise SideEffectError(found)
-            self._cleared.add(key)
-        self._current = self._notes[key]
+            concrete = function.get_concrete_function(*args)
+        if found := sorted(_side_effects(concrete.graph)):
+            raise SideEffectError(found)
+        return concrete, self._notes[id(concrete.graph)]
 
     def __call__(self, *args: Any) -> tuple[Any, Any]:
         """Run it, after `prepare` with the same arguments."""
-        return self._for(args)(*args), self._current
+        assert self._current is not None, "running follows preparing"
+        concrete, note = self._current
+        return concrete(*args), note
 
 
 class SideEffectError(Exception):
@@ -354,16 +353,60 @@ def symbolic_batch(iterator: Any) -> Any:
     return keras.tree.map_structure(symbolic, iterator.element_spec)
 
 
-def replay(batches: Sequence[Any], iterator: Any) -> Any:
-    """An iterator over batches that were taken out of another one.
+class Replay:
+    """Hands on batches that were taken out of an iterator.
 
-    It has the same element type as the other one, so that a function traced for that is not traced
-    again.
+    What it gives has the same element type as that iterator, so that a function traced for the one
+    is not traced again for the other.
     """
+
+    def __init__(self) -> None:
+        self._queue: Any = None
+        self._lasting: Any = None
+
+    def __call__(self, batches: Sequence[Any], iterator: Any, asked: float) -> Any:
+        """An iterator over the batches.
+
+        Args:
+            batches: Taken out of `iterator`.
+            iterator: Where they come from.
+            asked: How many whoever gets it asks for. Where there are fewer, it ends; else asking
+                for more would wait for ever.
+        """
+        spec = iterator.element_spec
+        parts = tf.nest.flatten(spec)
+        if len(batches) < asked or not all(isinstance(part, tf.TensorSpec) for part in parts):
+            return iter(_Retyped(_dataset(batches), spec))
+        if self._lasting is None or self._lasting.element_spec != spec:
+            # Making an iterator takes as long as a step of a small model: one does for all.
+            self._queue = tf.queue.FIFOQueue(len(batches), [part.dtype for part in parts])
+            self._lasting = iter(_Retyped(_taken_from(self._queue, spec), spec))
+        for batch in batches:
+            self._queue.enqueue(tf.nest.flatten(batch))
+        return self._lasting
+
+
+def _dataset(batches: Sequence[Any]) -> Any:
     dataset = tf.data.Dataset.from_tensors(batches[0])
     for batch in batches[1:]:
         dataset = dataset.concatenate(tf.data.Dataset.from_tensors(batch))
-    return iter(_Retyped(dataset, iterator.element_spec))
+    return dataset
+
+
+def _taken_from(queue: Any, spec: Any) -> Any:
+    """An endless dataset of what is put into a queue, which takes nothing before it is asked."""
+
+    def take(_: Any) -> Any:
+        parts = queue.dequeue()
+        parts = parts if isinstance(parts, list) else [parts]
+        for part, known in zip(parts, tf.nest.flatten(spec), strict=True):
+            part.set_shape(known.shape)
+        return tf.nest.pack_sequence_as(spec, parts)
+
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensors(0).repeat().map(take).with_options(options)
 
 
 class _Retyped(tf.data.Dataset):
