@@ -21,11 +21,10 @@ from keras_initscope.measurement import histograms, statistics
 from keras_initscope.measurement.statistics import Statistic
 from keras_initscope.records import Histogram, Quantity, Tap, TensorStats
 
-#: Elements up to which a tensor is stacked with others of its shape: of small ones each op costs
-#: more than the copy.
-_STACKED = 1 << 13
-_STACK = 64  # tensors in a stack
-_ROW = 8  # larger ones reduced by one part of the graph, each by itself
+#: Elements up to which tensors of one shape are stacked and reduced together: ops cost more than
+#: the copy as long as the stack stays in the cache.
+_STACKED = 1 << 18
+_MOST = 64  # tensors in a stack
 
 
 @dataclass(kw_only=True, slots=True)
@@ -103,7 +102,7 @@ def pack(entries: Iterable[Entry], backend: Any) -> tuple[list[Any], Layout]:
         trailing = tuple(first.tensors[0].shape[1:])  # of an image the rows and columns too
         key = rows, trailing, len(group)  # of many groups, many are alike
         reduce = shared.setdefault(key, backend.shared(partial(_reduce, rows, trailing, backend)))
-        arrays.extend(reduce(*_columns([same[0] for same in group])))
+        arrays.extend(reduce(*_stacked([same[0] for same in group])))
         taps = tuple(tuple((e.layer, e.quantity, e.depth, e.part) for e in same) for same in group)
         layout.append(_Block(rows=rows, taps=taps))
     return arrays, tuple(layout)
@@ -118,10 +117,10 @@ def _groups(entries: Iterable[Entry]) -> list[list[list[Entry]]]:
     for twins in same.values():
         groups.setdefault(_group_key(twins[0]), []).append(twins)
     return [
-        group[start : start + most]
+        group[start : start + height]
         for group in groups.values()
-        for most in [_STACK if _is_stacked(group[0][0].tensors) else _ROW]
-        for start in range(0, len(group), most)
+        for height in [_height(len(group), group[0][0])]
+        for start in range(0, len(group), height)
     ]
 
 
@@ -130,17 +129,23 @@ def _group_key(entry: Entry) -> Any:
     return (entry.is_signal, entry.is_sloped, entry.unit_axis, shapes)
 
 
-def _is_stacked(tensors: Sequence[Any]) -> bool:
-    shapes = [tensor.shape for tensor in tensors]
-    return not any(None in shape for shape in shapes) and sum(map(prod, shapes)) <= _STACKED
+def _height(count: int, entry: Entry) -> int:
+    """How many tensors to stack of so many like those of an entry."""
+    shapes = [tensor.shape for tensor in entry.tensors]
+    if any(None in shape for shape in shapes):
+        return 1
+    most = min(_MOST, max(1, _STACKED // max(1, sum(map(prod, shapes)))))
+    # Stacks of one height share a part of the graph; tracing another takes longer than running it.
+    even = max(height for height in range(1, most + 1) if count % height == 0)
+    return even if 2 * even >= most else most
 
 
-def _columns(entries: Sequence[Entry]) -> tuple[Any, ...]:
+def _stacked(entries: Sequence[Entry]) -> tuple[Any, ...]:
     """Values, and slopes and bounds where there are any, of tensors of one shape."""
-    values = [_matrix(entry, entry.tensors) for entry in entries]
+    values = ops.stack([_matrix(entry, entry.tensors) for entry in entries])
     if not entries[0].is_sloped:
         return (values,)
-    slopes = [_matrix(entry, entry.slopes) for entry in entries]
+    slopes = ops.stack([_matrix(entry, entry.slopes) for entry in entries])
     return values, slopes, ops.array([entry.slope_bound for entry in entries], "float32")
 
 
@@ -148,27 +153,18 @@ def _reduce(
     rows: Sequence[Statistic],
     trailing: tuple[int | None, ...],
     backend: Any,
-    values: list[Any],
-    slopes: list[Any] | None = None,
+    values: Any,
+    slopes: Any = None,
     bounds: Any = None,
-) -> list[Any]:
-    """A table of the tensors' numbers, then their samples."""
-    step = len(values) if _is_stacked(values[:1]) else 1
-    parts = [slice(start, start + step) for start in range(0, len(values), step)]
-    tables, samples = [], []
-    for part in parts:
-        batch = ops.stack(values[part])
-        steep = None if slopes is None else ops.stack(slopes[part])
-        flat = ops.reshape(batch, (batch.shape[0], -1))
-        chosen = ops.cast(histograms.sample(flat, trailing), "float32")
-        sizes = [
-            ops.full((flat.shape[0], 1), ops.shape(each)[1], "int32") for each in (flat, chosen)
-        ]
-        limits = None if bounds is None else bounds[part]
-        numbers = backend.bits(statistics.table(rows, batch, steep, limits))
-        tables.append(ops.reshape(ops.concatenate([*sizes, numbers], axis=1), (-1,)))
-        samples.append(ops.reshape(backend.bits(chosen), (-1,)))
-    return [*tables, *samples]
+) -> tuple[Any, Any]:
+    """A table of the tensors' numbers, and their samples."""
+    tensors = values.shape[0]
+    flat = ops.reshape(values, (tensors, -1))
+    chosen = ops.cast(histograms.sample(flat, trailing), "float32")
+    sizes = [ops.full((tensors, 1), ops.shape(each)[1], "int32") for each in (flat, chosen)]
+    numbers = backend.bits(statistics.table(rows, values, slopes, bounds))
+    table = ops.concatenate([*sizes, numbers], axis=1)
+    return ops.reshape(table, (-1,)), ops.reshape(backend.bits(chosen), (-1,))
 
 
 def _matrix(entry: Entry, tensors: Sequence[Any]) -> Any:

@@ -185,12 +185,18 @@ class View:
         sums = self._unit_count * self._ready.unit_means + self._unit_sums[0]
         return ops.sum(sums, 1) / self.count
 
-    def moment(self, order: int) -> Any:
-        """`(tensors,)` scaled central moment of order 2, 3 or 4, from those of the units."""
+    @cached_property
+    def moments(self) -> dict[int, Any]:
+        """`(tensors,)` scaled central moments of order 2, 3 and 4, from those of the units."""
         offset = self._ready.unit_means - self.mean[:, None]
-        sums = [self._unit_count, *self._unit_sums]
-        terms = [comb(order, k) * offset ** (order - k) * sums[k] for k in range(order + 1)]
-        return ops.sum(sum(terms), 1) / self.count
+        return {order: ops.sum(self._about(offset, order), 1) / self.count for order in (2, 3, 4)}
+
+    def _about(self, offset: Any, order: int) -> Any:
+        """Each unit's sum of powers of the distance to a point `offset` below its mean."""
+        total = self._unit_count
+        for k in range(1, order + 1):  # the binomial theorem, by Horner's scheme
+            total = offset * total + comb(order, k) * self._unit_sums[k - 1]
+        return total
 
     @property
     def minimum(self) -> Any:
@@ -239,14 +245,14 @@ class Statistic:
 
 STATISTICS: tuple[Statistic, ...] = (
     Statistic(name="mean", of=lambda view: view.mean, power=1),
-    Statistic(name="variance", of=lambda view: view.moment(2), power=2),
-    Statistic(name="skewness", of=lambda view: view.moment(3) / view.moment(2) ** 1.5),
-    Statistic(name="kurtosis", of=lambda view: view.moment(4) / view.moment(2) ** 2),
+    Statistic(name="variance", of=lambda view: view.moments[2], power=2),
+    Statistic(name="skewness", of=lambda view: view.moments[3] / view.moments[2] ** 1.5),
+    Statistic(name="kurtosis", of=lambda view: view.moments[4] / view.moments[2] ** 2),
     Statistic(name="minimum", of=lambda view: view.minimum, power=1),
     Statistic(name="maximum", of=lambda view: view.maximum, power=1),
     Statistic(
         name="root_mean_square",
-        of=lambda view: ops.sqrt(view.moment(2) + ops.square(view.mean)),
+        of=lambda view: ops.sqrt(view.moments[2] + ops.square(view.mean)),
         power=1,
     ),
     Statistic(name="zero_fraction", of=lambda view: view.zeros / view.size),
