@@ -38,9 +38,9 @@ class Background:
         Raises:
             Exception: What the job raised.
         """
-        if self._pending is not None:
-            seconds = self._pending.result()
-            self._pending, self._seconds = None, self._seconds + seconds
+        pending, self._pending = self._pending, None  # what it raises is raised once
+        if pending is not None:
+            self._seconds += pending.result()
 
     def spent(self) -> float:
         """Seconds of computing in jobs that are done and of which this has not told before."""

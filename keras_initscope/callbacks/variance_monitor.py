@@ -114,6 +114,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._history: list[Snapshot] = []
         self._prediction: Snapshot | None = None
         self._meter: Meter | None = None
+        self._kept: tuple[Any, Meter | None] = (None, None)
         self._watch: Watch | None = None
         self._outputs: Outputs | None = None
         self._background: Background | None = None
@@ -159,7 +160,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         nodes = self._chosen_nodes()
         if not nodes:
             return
-        self._meter = Meter(self.model, nodes, self._quantities, announce)
+        self._meter = self._meter_for(nodes)
         steps = self.params.get("steps")
         planned = (int(self.params.get("epochs", 1)), steps and int(steps))
         start = max(steps_taken(self.model), self._reached.get(self.model, 0))
@@ -167,6 +168,16 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._background = Background()
         audience = Audience(self._foresee, self._take, self._close)
         self._watch = Watch(self.model, self._meter, self._schedule(), audience, planned, start)
+
+    def _meter_for(self, nodes: list[LayerNode]) -> Meter:
+        """The last fit's meter as long as Keras too keeps what it has traced, else a new one."""
+        function, meter = self._kept
+        if meter is None or function is not self.model.train_function:
+            meter = None
+        if meter is None or not meter.still_fits(self.model, nodes):
+            meter = Meter(self.model, nodes, self._quantities, announce)
+        self._kept = self.model.train_function, meter
+        return meter
 
     def _chosen_nodes(self) -> list[LayerNode]:
         nodes = graph.layers(self.model)

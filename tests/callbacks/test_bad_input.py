@@ -254,6 +254,7 @@ def test_an_interrupted_fit(tmp_path):
     model, monitor = compiled(), VarianceMonitor(tmp_path, 1, quantities=["kernel"])
     with pytest.raises(KeyboardInterrupt):
         fit(model, monitor, Interrupt(3))
+    assert [s.step for s in monitor.history] == [0, 1, 2]  # waits for what is under way
     assert [s.step for s in read_jsonlines(tmp_path)[1]] == [0, 1, 2]
     accumulator = EventAccumulator(str(tmp_path / "train")).Reload()
     assert [e.step for e in accumulator.Tensors("kernel/000_a")] == [0, 1, 2]

@@ -266,7 +266,6 @@ def test_batches_of_ever_new_sizes_are_not_traced_for_ever(tmp_path, monkeypatch
     model, monitor = compiled(), VarianceMonitor(tmp_path, 1, quantities=["activation"])
     model.fit(X, Y, batch_size=8, epochs=2, verbose=0, callbacks=[monitor])
     assert max(part.traces for part in made) == 2  # whole batches and the ragged one
-    made.clear()
     sizes = [8, 6, 5, 7, 3, 9]
 
     def batches():
@@ -391,3 +390,53 @@ def test_it_prints_nothing(tmp_path, capsys):
     fit(compiled(), weights_only(tmp_path, 1), epochs=1)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+def traced(monkeypatch):
+    """What is traced for looks from here on."""
+    found, original = [], backend.Compiled._traced
+
+    def counted(self, args):
+        found.append(self)
+        return original(self, args)
+
+    monkeypatch.setattr(backend.Compiled, "_traced", counted)
+    return found
+
+
+def test_a_second_fit_traces_nothing_anew(tmp_path, monkeypatch):
+    model, monitor = compiled(), VarianceMonitor(tmp_path, update_freq=1)
+    fit(model, monitor, epochs=1)
+    first = monitor.history
+    traces = traced(monkeypatch)
+    fit(model, monitor, epochs=1)
+    assert not traces
+    assert [len(s.stats) for s in monitor.history] == [len(s.stats) for s in first]
+    moved = [s[0].find("kernel", "a").values["mean"] for s in (first, monitor.history)]
+    assert moved[0] != moved[1]
+
+
+CHANGES = {
+    "compiled anew": lambda model: model.compile("sgd", "mae", jit_compile=False),
+    "a layer frozen": lambda model: (
+        setattr(model.layers[0], "trainable", False),
+        model.compile("sgd", "mse", jit_compile=False),
+    ),
+    "a layer added": lambda model: (
+        model.add(layers.Dense(1, name="c")),
+        model.compile("sgd", "mse", jit_compile=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_model_that_has_changed_is_traced_anew(change, tmp_path, monkeypatch):
+    model, monitor = compiled(), VarianceMonitor(tmp_path, update_freq=1)
+    fit(model, monitor, epochs=1)
+    CHANGES[change](model)
+    traces = traced(monkeypatch)
+    fit(model, monitor, epochs=1)
+    assert traces
+    gradients = monitor.history[0].profile("kernel_gradient", "variance")
+    trained = [layer.name for layer in model.layers if layer.trainable]
+    assert list(gradients) == trained
