@@ -13,6 +13,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from keras_initscope.batches import Batch, BatchError, batch_of
 from keras_initscope.callbacks.outputs import WRITERS
 from keras_initscope.graph import LayerNode
 from keras_initscope.records import Quantity
@@ -112,6 +113,21 @@ def checked_layers(
         "Argument `layers` must be a regular expression, a function of a layer or None. Received: "
         f"layers={layers!r} (of type {type(layers).__name__})"
     )
+
+
+def checked_probe(probe: Any) -> Batch | None:
+    """The batch of examples to look at each time."""
+    if probe is None:
+        return None
+    is_pair = isinstance(probe, tuple) and len(probe) == 2
+    x, y = probe if is_pair else (probe, None)
+    try:
+        return batch_of(x, y)
+    except BatchError as error:
+        raise ValueError(
+            "Argument `probe` must be a pair `(x, y)` of arrays, or a dataset of which the first "
+            f"batch counts. {error}"
+        ) from error
 
 
 def checked_overhead(max_overhead: float) -> float:

@@ -5,12 +5,16 @@ Owns the writers while the fit lasts. One that fails is closed and said once; th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
 from keras_initscope.records import ModelInfo, Snapshot
 from keras_initscope.writers import DepthWriter, JSONLinesWriter, TensorBoardWriter
+
+#: Records of tensors, some kilobytes each, that `history` holds at most.
+_REMEMBERED = 20_000
 
 
 class Writer(Protocol):
@@ -29,28 +33,45 @@ WRITERS: Mapping[str, Callable[[str, ModelInfo], Writer]] = {
     "depth": lambda log_dir, model: DepthWriter(log_dir),
     "snapshots": JSONLinesWriter,
 }
+#: Those of what is measured on the fixed probe, in a run of its own.
+PROBE_WRITERS: Mapping[str, Callable[[str, ModelInfo], Writer]] = {
+    "tensorboard": lambda log_dir, model: TensorBoardWriter(log_dir, "probe"),
+    "snapshots": lambda log_dir, model: JSONLinesWriter(os.path.join(log_dir, "probe"), model),
+}
 
 
 class Outputs:
-    """Opens the writers with the first snapshot and hands them each one.
+    """Opens the writers with the first snapshot and hands them each one, and remembers it.
 
     Args:
         log_dir: Directory to write to.
-        names: Which of `WRITERS`.
+        names: Which of the writers.
         model: The record of the model.
+        writers: Name to how it is opened.
 
     Attributes:
+        history: The measured snapshots, in a long fit thinned out.
         complaints: Sentences on what could not be written, for whoever may speak.
     """
 
-    def __init__(self, log_dir: str, names: Iterable[str], model: ModelInfo) -> None:
-        self._log_dir, self._names, self._model = log_dir, names, model
+    def __init__(
+        self,
+        log_dir: str,
+        names: Iterable[str],
+        model: ModelInfo,
+        writers: Mapping[str, Callable[[str, ModelInfo], Writer]] = WRITERS,
+    ) -> None:
+        self._log_dir, self._model = log_dir, model
+        self._factories = [writers[name] for name in names if name in writers]
         self._writers: list[Writer] | None = None
+        self.history: list[Snapshot] = []
         self._is_told = False
         self.complaints: list[str] = []
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
-        """Hand a snapshot to every writer."""
+        """Remember a measured snapshot, and hand it to every writer."""
+        if snapshot.origin == "measured":
+            self._remember(snapshot)
         for writer in list(self._opened()):
             try:
                 writer.write(snapshot, scalars)
@@ -58,6 +79,11 @@ class Outputs:
                 self._opened().remove(writer)
                 self._say(error)
                 self._close(writer)
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        self.history.append(snapshot)
+        if len(self.history) * len(snapshot.stats) > _REMEMBERED:
+            del self.history[1:-1:2]
 
     def close(self) -> None:
         """Close all writers."""
@@ -73,9 +99,9 @@ class Outputs:
     def _opened(self) -> list[Writer]:
         if self._writers is None:
             self._writers = []
-            for name in self._names:
+            for factory in self._factories:
                 try:
-                    self._writers.append(WRITERS[name](self._log_dir, self._model))
+                    self._writers.append(factory(self._log_dir, self._model))
                 except Exception as error:  # the snapshots are still in `history`
                     self._say(error)
         return self._writers

@@ -6,7 +6,7 @@ Owns its arguments and where snapshots go. When a fault of its own stops it, tra
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ import keras
 from keras_initscope import graph
 from keras_initscope.callbacks import arguments
 from keras_initscope.callbacks.background import Background
-from keras_initscope.callbacks.outputs import Outputs
+from keras_initscope.callbacks.outputs import PROBE_WRITERS, Outputs
+from keras_initscope.callbacks.probe import Probe
 from keras_initscope.callbacks.schedule import Budget, EveryEpoch, EverySteps, Schedule
 from keras_initscope.callbacks.watch import Audience, Watch, announce, steps_taken, stood_aside
 from keras_initscope.graph import LayerNode
@@ -28,9 +29,6 @@ from keras_initscope.measurement.network import summarize
 from keras_initscope.prediction.matching import matched
 from keras_initscope.prediction.signal import predict_signal
 from keras_initscope.records import ModelInfo, Quantity, Snapshot
-
-#: Tensors' records that `history` holds at most, of some kilobytes each.
-_REMEMBERED = 20_000
 
 _PREDICTED = frozenset({Quantity.ACTIVATION, Quantity.ACTIVATION_GRADIENT})
 
@@ -59,6 +57,9 @@ class VarianceMonitor(keras.callbacks.Callback):
             path, such as `"block2/.*dense"`, or a function of the Keras layer that returns a bool.
         outputs: `"all"`, or some of `"tensorboard"` (histograms and scalars), `"depth"` (the
             depth profiles) and `"snapshots"` (the lines of text).
+        probe: A few hundred examples `(x, y)` to look at as well each time, always the same, so
+            that what changes is the network alone: under the same tags in `<log_dir>/probe`, with
+            the drift of each layer between looks, in standard deviations of its units.
         max_overhead: With `update_freq="auto"`, seconds of looking for each second of training,
             beside the first and the last look and the tracing.
 
@@ -66,6 +67,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         history: The snapshots of the last `fit`, a list of `keras_initscope.records.Snapshot`. Of
             a long one they are thinned out evenly, first and last kept, so that memory stays
             bounded; `keras_initscope.writers.read_jsonlines` reads all of them from `log_dir`.
+        probe_history: The same of the probe, with the statistics `drift` and `drift_from_start`.
         prediction: What theory predicts for the first of them, of the same type, gradients in
             the size that was measured at the outputs; `None` where nothing was predicted, as
             without the output `"depth"`.
@@ -101,6 +103,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         layers: str | Callable[[Any], bool] | None = None,
         outputs: str | Iterable[str] = "all",
         max_overhead: float = 0.01,
+        probe: Any = None,
     ) -> None:
         super().__init__()
         backends.current()
@@ -111,7 +114,12 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._pattern = layers
         self._chosen_outputs = arguments.checked_outputs(outputs)
         self._max_overhead = arguments.checked_overhead(max_overhead)
+        self._probe_batch = arguments.checked_probe(probe)
+        self._probe: Probe | None = None
+        self._probe_reading: Reading | None = None
+        self._probe_outputs: Outputs | None = None
         self._history: list[Snapshot] = []
+        self._probe_history: list[Snapshot] = []
         self._prediction: Snapshot | None = None
         self._meter: Meter | None = None
         self._kept: tuple[Any, Meter | None] = (None, None)
@@ -128,6 +136,12 @@ class VarianceMonitor(keras.callbacks.Callback):
         return self._history
 
     @property
+    def probe_history(self) -> list[Snapshot]:
+        """What was measured on the probe in the last `fit`."""
+        self._settle()
+        return self._probe_history
+
+    @property
     def prediction(self) -> Snapshot | None:
         """What theory predicts for the first of them."""
         self._settle()
@@ -136,7 +150,7 @@ class VarianceMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Stand before the training function."""
         self._release()
-        self._history, self._prediction = [], None
+        self._history, self._probe_history, self._prediction = [], [], None
         try:
             self._begin()
         except Exception as error:  # a fault of the monitor must not end the fit
@@ -166,7 +180,9 @@ class VarianceMonitor(keras.callbacks.Callback):
         start = max(steps_taken(self.model), self._reached.get(self.model, 0))
         self._paths = frozenset(node.path for node in nodes)
         self._background = Background()
-        audience = Audience(self._foresee, self._take, self._close)
+        if self._probe_batch is not None:
+            self._probe = Probe(self._probe_batch, self.model, nodes, self._quantities, announce)
+        audience = Audience(self._foresee, self._look_at_probe, self._take, self._close)
         self._watch = Watch(self.model, self._meter, self._schedule(), audience, planned, start)
 
     def _meter_for(self, nodes: list[LayerNode]) -> Meter:
@@ -176,6 +192,7 @@ class VarianceMonitor(keras.callbacks.Callback):
             meter = None
         if meter is None or not meter.still_fits(self.model, nodes):
             meter = Meter(self.model, nodes, self._quantities, announce)
+        meter.setup_seconds = 0.0
         self._kept = self.model.train_function, meter
         return meter
 
@@ -213,24 +230,41 @@ class VarianceMonitor(keras.callbacks.Callback):
         assert self._meter is not None, "a watch has a meter"
         self._meter.setup_seconds += time.perf_counter() - started
 
+    def _look_at_probe(self, step: int) -> None:
+        if self._probe is None:
+            return
+        assert self._meter is not None, "a watch has a meter"
+        setup = self._probe.setup_seconds
+        self._probe_reading = self._probe.look(step)
+        self._meter.setup_seconds += self._probe.setup_seconds - setup
+
     def _take(self, reading: Reading, overhead: float) -> float:
         assert self._background is not None, "looks come from a watch"
         if self._outputs is None:
-            self._outputs = Outputs(self._log_dir, self._chosen_outputs, self._model_info())
-        self._background.submit(partial(self._note, self._outputs, reading, overhead))
+            self._open()
+        assert self._meter is not None, "looks come from a meter"
+        costs = {"monitor_overhead": overhead, "monitor_setup_seconds": self._meter.setup_seconds}
+        job = partial(self._note, reading, costs, self._probe_reading)
+        self._background.submit(job)
         self._speak()
         return self._background.spent()
 
-    def _note(self, outputs: Outputs, reading: Reading, overhead: float) -> None:
+    def _open(self) -> None:
+        parts = self._log_dir, self._chosen_outputs, self._model_info()
+        self._outputs, self._probe_outputs = Outputs(*parts), Outputs(*parts, PROBE_WRITERS)
+        self._history, self._probe_history = self._outputs.history, self._probe_outputs.history
+
+    def _note(self, reading: Reading, costs: Mapping[str, float], of_probe: Reading | None) -> None:
         """Beside training: read a look off and write it."""
+        assert self._outputs is not None, "opened before"
+        assert self._probe_outputs is not None, "opened before"
         snapshot = reading.snapshot()
         if not self._history and self._prediction is not None:
             self._prediction = self._of_chosen(matched(self._prediction, snapshot))
-            outputs.write(self._prediction, {})
-        self._history.append(snapshot)
-        if len(self._history) * len(snapshot.stats) > _REMEMBERED:
-            del self._history[1:-1:2]
-        outputs.write(snapshot, {**summarize(snapshot), "monitor_overhead": overhead})
+            self._outputs.write(self._prediction, {})
+        self._outputs.write(snapshot, {**summarize(snapshot), **costs})
+        if self._probe is not None and of_probe is not None:
+            self._probe.note(of_probe, self._probe_outputs)
 
     def _of_chosen(self, snapshot: Snapshot) -> Snapshot:
         stats = tuple(entry for entry in snapshot.stats if entry.tap.layer in self._paths)
@@ -253,14 +287,18 @@ class VarianceMonitor(keras.callbacks.Callback):
 
     def _speak(self) -> None:
         """Say in the thread that trains what went wrong beside it."""
-        while self._outputs is not None and self._outputs.complaints:
-            announce(self._outputs.complaints.pop())
+        for outputs in self._opened():
+            while outputs.complaints:
+                announce(outputs.complaints.pop())
+
+    def _opened(self) -> list[Outputs]:
+        return [each for each in (self._outputs, self._probe_outputs) if each is not None]
 
     def _close(self) -> None:
         self._settle()
-        if self._outputs is not None:
-            self._outputs.close()
-            self._speak()
+        for outputs in self._opened():
+            outputs.close()
+        self._speak()
 
     def _release(self) -> None:
         if self._watch is not None:
@@ -270,3 +308,4 @@ class VarianceMonitor(keras.callbacks.Callback):
         if self._background is not None:
             self._background.close()
         self._watch = self._meter = self._outputs = self._background = None
+        self._probe = self._probe_outputs = self._probe_reading = None

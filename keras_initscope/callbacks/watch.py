@@ -29,12 +29,14 @@ class Audience:
 
     Args:
         foresee: Called with the batch when the first look is about to be taken.
+        beside: Called with the number of steps taken, for whoever looks as well.
         take: Called with each look and the seconds of looking for each second of training; returns
             the seconds that were spent on earlier ones beside training, and not told before.
         leave: Called when there will be no more of them.
     """
 
     foresee: Callable[[Any], None]
+    beside: Callable[[int], None]
     take: Callable[[Reading, float], float]
     leave: Callable[[], None]
 
@@ -125,6 +127,7 @@ class Watch:
         if self._looked_at >= 0 and not self._looked_last:
             with self._timed():
                 self._meter.before(self._last_batch)
+                self._audience.beside(self.step)
                 self._report(self._meter.after(self.step, 0))
 
     def _due(self, iterator: Any, length: int) -> bool:
@@ -160,6 +163,7 @@ class Watch:
             if batches and self._looked_at < 0:
                 self._audience.foresee(batches[0])
             self._meter.before(batches[0] if batches else None)
+            self._audience.beside(self.step)
             looked = True
         outputs = self._trained(self._again(batches, iterator, length) if batches else iterator)
         if looked:

@@ -86,6 +86,7 @@ class Meter:
         warn: Called with one sentence when something cannot be measured.
         step: What is run with a batch, as one of `measurement.steps`; the training step of the
             model by default.
+        by_unit: Whether to tell of each unit of a signal as well.
 
     Attributes:
         setup_seconds: Time spent on tracing.
@@ -99,6 +100,7 @@ class Meter:
         quantities: frozenset[Quantity],
         warn: Callable[[str], None],
         step: Callable[[Any], Any] | None = None,
+        by_unit: bool = False,
     ) -> None:
         self._model = model
         self._all = graph.layers(model)
@@ -106,7 +108,7 @@ class Meter:
         self._quantities = quantities
         self._warn = warn
         self._backend = backends.current()
-        self._run_step = step or model.train_step
+        self._run_step, self._by_unit = step or model.train_step, by_unit
         # XLA takes long to compile; that only pays where the same is looked at again and again.
         self._jit = step is None and bool(model.jit_compile) and not model.run_eagerly
         self._step = self._backend.Compiled(self._trace_step)
@@ -292,7 +294,7 @@ class Meter:
             if layer in places:
                 depth, node = places[layer]
                 address = {"layer": node.path, "quantity": quantity, "depth": depth}
-                yield from _entries(captured, address, part)
+                yield from _entries(captured, {**address, "by_unit": self._by_unit}, part)
 
     def _values(self, gradients: dict[int, list[Any]]) -> Iterator[Entry]:
         for address, variable in self._variables():

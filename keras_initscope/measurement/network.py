@@ -42,6 +42,11 @@ def summarize(snapshot: Snapshot) -> dict[str, float]:
         weakest = min(shares, key=lambda depth: shares[depth] or 0.0)
         found["weakest_signal_share"] = shares[weakest]
         found["weakest_signal_depth"] = float(weakest)
+    drifts = {s.tap.depth: s.values["drift"] for s in activations if "drift" in s.values}
+    if drifts:
+        strongest = max(drifts, key=lambda depth: drifts[depth])
+        found["largest_drift"] = drifts[strongest]
+        found["largest_drift_depth"] = float(strongest)
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from keras_initscope.buckets import collect
 from keras_initscope.measurement import histograms, statistics
-from keras_initscope.measurement.statistics import Statistic
-from keras_initscope.records import Histogram, Quantity, Tap, TensorStats
+from keras_initscope.measurement.statistics import Statistic, View
+from keras_initscope.records import Histogram, Quantity, Tap, TensorStats, Units
 
 #: Elements up to which tensors of one shape are stacked and reduced together: ops cost more than
 #: the copy as long as the stack stays in the cache.
@@ -40,6 +40,7 @@ class Entry:
         unit_axis: Axis that runs over units, where it is a signal.
         slopes: For an activation, the function's slopes at each element, as `tensors`.
         slope_bound: The function's greatest slope.
+        by_unit: Whether each unit of a signal is to be told of as well.
     """
 
     layer: str
@@ -50,6 +51,7 @@ class Entry:
     unit_axis: int = -1
     slopes: Sequence[Any] = ()
     slope_bound: float = float("nan")
+    by_unit: bool = False
 
     @property
     def is_signal(self) -> bool:
@@ -60,6 +62,14 @@ class Entry:
     def is_sloped(self) -> bool:
         """Whether it has slopes."""
         return self.is_signal and len(self.slopes) == len(self.tensors)
+
+    @property
+    def units(self) -> int:
+        """How many units are told of one by one."""
+        if not (self.by_unit and self.is_signal):
+            return 0
+        shape = self.tensors[0].shape
+        return (shape[self.unit_axis] or 0) if len(shape) > 1 else 1
 
     @property
     def contents(self) -> tuple[Any, ...]:
@@ -73,6 +83,7 @@ class _Block:
 
     rows: tuple[Statistic, ...]
     taps: tuple[tuple[tuple[str, Quantity, int, str], ...], ...]  # the taps of each tensor
+    units: int
 
     @property
     def width(self) -> int:
@@ -100,11 +111,12 @@ def pack(entries: Iterable[Entry], backend: Any) -> tuple[list[Any], Layout]:
         first = group[0][0]
         rows = statistics.rows(signal=first.is_signal, sloped=first.is_sloped)
         trailing = tuple(first.tensors[0].shape[1:])  # of an image the rows and columns too
-        key = rows, trailing, len(group)  # of many groups, many are alike
-        reduce = shared.setdefault(key, backend.shared(partial(_reduce, rows, trailing, backend)))
+        key = rows, trailing, len(group), bool(first.units)  # of many groups, many are alike
+        part = partial(_reduce, rows, trailing, backend, bool(first.units))
+        reduce = shared.setdefault(key, backend.shared(part))
         arrays.extend(reduce(*_stacked([same[0] for same in group])))
         taps = tuple(tuple((e.layer, e.quantity, e.depth, e.part) for e in same) for same in group)
-        layout.append(_Block(rows=rows, taps=taps))
+        layout.append(_Block(rows=rows, taps=taps, units=first.units))
     return arrays, tuple(layout)
 
 
@@ -153,18 +165,23 @@ def _reduce(
     rows: Sequence[Statistic],
     trailing: tuple[int | None, ...],
     backend: Any,
+    by_unit: bool,
     values: Any,
     slopes: Any = None,
     bounds: Any = None,
-) -> tuple[Any, Any]:
-    """A table of the tensors' numbers, and their samples."""
+) -> list[Any]:
+    """A table of the tensors' numbers, their samples, and what their units do."""
     tensors = values.shape[0]
     flat = ops.reshape(values, (tensors, -1))
     chosen = ops.cast(histograms.sample(flat, trailing), "float32")
     sizes = [ops.full((tensors, 1), ops.shape(each)[1], "int32") for each in (flat, chosen)]
-    numbers = backend.bits(statistics.table(rows, values, slopes, bounds))
-    table = ops.concatenate([*sizes, numbers], axis=1)
-    return ops.reshape(table, (-1,)), ops.reshape(backend.bits(chosen), (-1,))
+    view = View(values, slopes, bounds)
+    numbers = backend.bits(statistics.table(rows, view))
+    parts = [ops.concatenate([*sizes, numbers], axis=1), backend.bits(chosen)]
+    if by_unit:
+        units = ops.stack([view.unit_means, view.unit_variances], axis=1)
+        parts.append(backend.bits(units))
+    return [ops.reshape(part, (-1,)) for part in parts]
 
 
 def _matrix(entry: Entry, tensors: Sequence[Any]) -> Any:
@@ -195,20 +212,28 @@ def unpack(packed: NDArray[np.int32], layout: Layout) -> list[TensorStats]:
     """
     found: list[TensorStats] = []
     start = 0
+
+    def rows(count: int, width: int) -> NDArray[np.int32]:
+        nonlocal start
+        start += count * width
+        return packed[start - count * width : start].reshape(count, width)
+
     for block in layout:
-        tensors, middle = len(block.taps), start + block.width * len(block.taps)
-        table = packed[start:middle].reshape(tensors, block.width)
-        values = int(table[0, 1])
-        start = middle + tensors * values
-        samples = packed[middle:start].reshape(tensors, values).view(np.float32)
-        found.extend(_records(table, collect(samples), block))
+        tensors = len(block.taps)
+        table = rows(tensors, block.width)
+        samples = rows(tensors, int(table[0, 1])).view(np.float32)
+        units = rows(tensors, 2 * block.units).view(np.float32).astype(np.float64)
+        found.extend(_records(table, collect(samples), units, block))
     order = {quantity: number for number, quantity in enumerate(Quantity)}
     found.sort(key=lambda s: (s.tap.depth, order[s.tap.quantity], s.tap.part))
     return found
 
 
 def _records(
-    table: NDArray[np.int32], counted: Sequence[Histogram], block: _Block
+    table: NDArray[np.int32],
+    counted: Sequence[Histogram],
+    units: NDArray[np.float64],
+    block: _Block,
 ) -> Iterator[TensorStats]:
     numbers = np.ascontiguousarray(table[:, 2:]).view(np.float32).astype(np.float64)
     powers = np.array([row.power for row in block.rows])
@@ -216,7 +241,13 @@ def _records(
     names = [row.name for row in block.rows]
     for i, taps in enumerate(block.taps):
         values = dict(zip(names, results[i].tolist(), strict=True))
+        by_unit = _units(units[i], numbers[i, 0]) if block.units else None
         for layer, quantity, depth, part in taps:
             size = int(table[i, 0])
             tap = Tap(layer=layer, quantity=quantity, depth=depth, size=size, part=part)
-            yield TensorStats(tap=tap, values=values, histogram=counted[i])
+            yield TensorStats(tap=tap, values=values, histogram=counted[i], units=by_unit)
+
+
+def _units(numbers: NDArray[np.float64], scale: float) -> Units:
+    means, variances = numbers.reshape(2, -1)
+    return Units(means=scale * means, deviations=scale * np.sqrt(np.maximum(variances, 0.0)))

@@ -288,19 +288,16 @@ def rows(*, signal: bool, sloped: bool) -> tuple[Statistic, ...]:
     )
 
 
-def table(statistics: Sequence[Statistic], values: Any, slopes: Any, bounds: Any) -> Any:
+def table(statistics: Sequence[Statistic], view: View) -> Any:
     """Scale and statistics of a batch of tensors.
 
     Args:
         statistics: Rows of the table.
-        values: `(tensors, examples, units)` tensor.
-        slopes: Slopes as `View` takes them.
-        bounds: Bounds as `View` takes them.
+        view: The tensors.
 
     Returns:
         `(tensors, 1 + rows)` float32 tensor, the scale first.
     """
-    view = View(values, slopes, bounds)
     return ops.stack([view.scale, *(row.of(view) for row in statistics)], axis=1)
 
 

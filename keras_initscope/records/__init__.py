@@ -14,6 +14,7 @@ from keras_initscope.records.snapshot import (
     StepInfo,
     Tap,
     TensorStats,
+    Units,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "StepInfo",
     "Tap",
     "TensorStats",
+    "Units",
 ]

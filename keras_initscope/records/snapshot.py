@@ -83,6 +83,19 @@ class Histogram:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Units:
+    """What each unit of a layer does over the examples.
+
+    Args:
+        means: `(units,)` means.
+        deviations: `(units,)` standard deviations.
+    """
+
+    means: NDArray[np.float64]
+    deviations: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TensorStats:
     """Statistics of one tensor at one step.
 
@@ -90,11 +103,13 @@ class TensorStats:
         tap: Which tensor.
         values: Statistic name to value; the names are the rows of `measurement.statistics`.
         histogram: Its distribution, where it was asked for.
+        units: Unit by unit, where that was asked for.
     """
 
     tap: Tap
     values: Mapping[str, float]
     histogram: Histogram | None = None
+    units: Units | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

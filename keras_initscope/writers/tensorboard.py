@@ -22,14 +22,15 @@ _UNSAFE = re.compile(r"[^-/\w.]")
 
 
 class TensorBoardWriter:
-    """Writes to `<log_dir>/train`.
+    """Writes to `<log_dir>/<run>`.
 
     Args:
         log_dir: Directory; made if it is not there.
+        run: What TensorBoard is to call it.
     """
 
-    def __init__(self, log_dir: str) -> None:
-        self._file = SummaryFile(os.path.join(log_dir, "train"))
+    def __init__(self, log_dir: str, run: str = "train") -> None:
+        self._file = SummaryFile(os.path.join(log_dir, run))
         self._tags: dict[tuple[str, int, str], str] = {}
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
