@@ -7,6 +7,8 @@ what a bucket means and the ways to see counts: equal bins of x, or of log10 |x|
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ _HALF = BUCKETS // 2
 _NONFINITE = 0xFF << 3  # first bucket of exponent 255
 
 _Array = NDArray[np.float64]
+_Whole = NDArray[np.integer[Any]]
 
 
 def collect(values: NDArray[np.float32]) -> list[Histogram]:
@@ -38,14 +41,14 @@ def collect(values: NDArray[np.float32]) -> list[Histogram]:
     return [_occupied(np.bincount(row, minlength=BUCKETS)) for row in numbers.astype(np.int64)]
 
 
-def _occupied(counts: NDArray[np.integer[Any]]) -> Histogram:
+def _occupied(counts: _Whole) -> Histogram:
     counts[0] += counts[_HALF]
     counts[_HALF] = 0
     buckets = np.flatnonzero(counts)
     return Histogram(buckets=buckets.astype(np.int32), counts=counts[buckets].astype(np.int64))
 
 
-def edges(buckets: NDArray[np.integer[Any]]) -> tuple[_Array, _Array]:
+def edges(buckets: _Whole) -> tuple[_Array, _Array]:
     """Lower and upper edge of buckets, in the data's unit.
 
     Args:
@@ -58,107 +61,196 @@ def edges(buckets: NDArray[np.integer[Any]]) -> tuple[_Array, _Array]:
     return _LOWER[buckets], _UPPER[buckets]
 
 
-def _magnitudes(codes: NDArray[np.integer[Any]]) -> _Array:
+def _magnitudes(codes: _Whole) -> _Array:
     exponent, mantissa = codes >> 3, (codes & 7) / 8.0
     normal = (1.0 + mantissa) * np.exp2(exponent.astype(np.float64) - 127.0)
     return np.where(exponent == 0, mantissa * 2.0**-126, normal)
 
 
 # Looked up for every tensor of every snapshot, hence tables.
-_NEAR, _FAR = _magnitudes(np.arange(_HALF)), _magnitudes(np.arange(1, _HALF + 1))
+_CODES = np.arange(_HALF)
+_NEAR, _FAR = _magnitudes(_CODES), _magnitudes(_CODES + 1)
 _LOWER, _UPPER = np.concatenate([_NEAR, -_FAR]), np.concatenate([_FAR, -_NEAR])
 _LOWER[0] = -_FAR[0]
 _LOG_NEAR, _LOG_FAR = np.log10(_NEAR, where=_NEAR > 0, out=np.full(_HALF, -np.inf)), np.log10(_FAR)
+_IS_FINITE = np.concatenate([_CODES, _CODES]) < _NONFINITE
+_PLACE = np.concatenate([_HALF + _CODES, _HALF - 1 - _CODES])  # in the order of the values
 
 
 def linear_bins(
     histogram: Histogram, bins: int = 30, limits: tuple[float, float] | None = None
 ) -> _Array:
-    """Rebin to equal-width bins over the range where the data are.
+    """Rebin one histogram to equal-width bins; see `all_linear_bins`."""
+    return all_linear_bins([histogram], bins, None if limits is None else [limits])[0]
+
+
+def all_linear_bins(
+    histograms: Sequence[Histogram],
+    bins: int = 30,
+    limits: Sequence[tuple[float, float]] | None = None,
+) -> list[_Array]:
+    """Rebin each histogram to equal-width bins over the range where its data are.
 
     A few far values do not stretch the range: where the whole range is more than ten times that of
     the middle 99 %, the range is cut to three times the latter and what lies outside is counted in
     the outermost bins.
 
     Args:
-        histogram: What was counted.
+        histograms: What was counted, one a tensor.
         bins: Number of bins.
-        limits: Least and greatest finite value, where they are known. A bucket is an eighth of an
-            octave wide; without the limits a tensor of ones would look spread from 1 to 1.125.
+        limits: Least and greatest finite value of each tensor, not finite where they are unknown. A
+            bucket is an eighth of an octave wide; without the limits a tensor of ones would look
+            spread from 1 to 1.125.
 
     Returns:
-        `(bins, 3)` array of left edge, right edge and count, edges finite. A single row of no width
-        where all values are one and the same, which dashboards draw as a spike; `(0, 3)` where
-        there is no finite value.
+        One array a tensor: `(bins, 3)` left edge, right edge and count, edges finite. A single row
+        of no width where all values are one and the same, which dashboards draw as a spike;
+        `(0, 3)` where there is no finite value.
     """
-    lower, upper, counts = _finite(histogram)
-    if not counts.size:
-        return np.zeros((0, 3))
-    if limits is not None and np.isfinite(limits).all():
-        least, greatest = limits
-        lower = np.minimum(np.maximum(lower, least), greatest)
-        upper = np.minimum(np.maximum(upper, least), greatest)
-    span = _robust_range(lower, upper, counts)
-    if span[0] >= span[1]:
-        return np.array([[span[0], span[0], counts.sum()]])
-    return _rebin(lower, upper, counts, span, bins)
+    tensors, buckets, counts = _in_one(histograms)
+    found = np.flatnonzero(_IS_FINITE[buckets])
+    keys = tensors[found] * BUCKETS + _PLACE[buckets[found]]
+    found = found[np.argsort(keys, kind="stable")]  # which merges what is in order already
+    tensors, buckets = tensors[found], buckets[found]
+    lower, upper = _LOWER[buckets], _UPPER[buckets]
+    if limits is not None:
+        least, greatest = _known(limits)
+        lower = np.minimum(np.maximum(lower, least[tensors]), greatest[tensors])
+        upper = np.minimum(np.maximum(upper, least[tensors]), greatest[tensors])
+    data = _rows_of(tensors, lower, upper, counts[found])
+    tables = _rebin(data, *_robust_ranges(data), bins)
+    spikes = tables[:, 0, 0] >= tables[:, -1, 1]
+    tables[spikes, 0, 2] = data.totals[spikes]
+    lengths = np.where(spikes, 1, bins)
+    cut = [table[:length] for table, length in zip(tables, lengths, strict=True)]
+    return _at(data.tensors, cut, len(histograms))
 
 
 def log_bins(histogram: Histogram, bins: int = 30) -> _Array:
-    """Rebin log10 |x| of the non-zero values to equal-width bins.
+    """Rebin log10 |x| of one histogram to equal-width bins; see `all_log_bins`."""
+    return all_log_bins([histogram], bins)[0]
+
+
+def all_log_bins(histograms: Sequence[Histogram], bins: int = 30) -> list[_Array]:
+    """Rebin log10 |x| of the non-zero values of each histogram to equal-width bins.
 
     Args:
-        histogram: What was counted.
+        histograms: What was counted, one a tensor.
         bins: Number of bins.
 
     Returns:
-        `(bins, 3)` array of left edge, right edge (in decades) and count; `(0, 3)` where there is
-        no finite non-zero value.
+        One array a tensor: `(bins, 3)` left edge, right edge (in decades) and count; `(0, 3)` where
+        there is no finite non-zero value.
     """
-    codes = histogram.buckets & (_HALF - 1)
-    found = np.bincount(codes, weights=histogram.counts, minlength=_HALF)
-    folded = found[:_NONFINITE].astype(np.float64)
-    folded[0] = 0.0
-    occupied = np.flatnonzero(folded)
-    if not occupied.size:
-        return np.zeros((0, 3))
-    lower, upper = _LOG_NEAR[occupied], _LOG_FAR[occupied]
-    return _rebin(lower, upper, folded[occupied], (float(lower[0]), float(upper[-1])), bins)
+    tensors, buckets, counts = _in_one(histograms)
+    keys = tensors * _HALF + (buckets & (_HALF - 1))
+    folded = np.bincount(keys, counts, len(histograms) * _HALF).reshape(-1, _HALF)
+    folded[:, 0], folded[:, _NONFINITE:] = 0.0, 0.0
+    tensors, codes = np.divmod(np.flatnonzero(folded), _HALF)
+    numbers = folded[tensors, codes].astype(np.int64)
+    data = _rows_of(tensors, _LOG_NEAR[codes], _LOG_FAR[codes], numbers)
+    tables = _rebin(data, data.lower[data.first], data.upper[data.last], bins)
+    return _at(data.tensors, list(tables), len(histograms))
 
 
-def _finite(histogram: Histogram) -> tuple[_Array, _Array, _Array]:
-    """Edges and counts in the order of the values: negative buckets lie the other way round."""
-    buckets, counts = histogram.buckets, histogram.counts
-    end, start, stop = np.searchsorted(buckets, (_NONFINITE, _HALF, _HALF + _NONFINITE))
-    found = np.concatenate([buckets[start:stop][::-1], buckets[:end]])
-    numbers = np.concatenate([counts[start:stop][::-1], counts[:end]]).astype(np.float64)
-    return _LOWER[found], _UPPER[found], numbers
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Occupied buckets of several tensors, a row a tensor, all rows in one array.
+
+    `row`, `lower`, `upper` and `counts` have an entry a bucket, in the order of the values; `before`
+    is how many values all earlier buckets hold. `first` and `last` have an entry a row: its ends.
+    """
+
+    tensors: _Whole
+    row: _Whole
+    lower: _Array
+    upper: _Array
+    counts: _Whole
+    before: _Whole
+    first: _Whole
+    last: _Whole
+
+    @property
+    def totals(self) -> _Whole:
+        """Number of values in each row."""
+        return self.before[self.last + 1] - self.before[self.first]
 
 
-def _robust_range(lower: _Array, upper: _Array, counts: _Array) -> tuple[float, float]:
-    running = np.cumsum(counts)
-    first, last = np.searchsorted(running, (0.005 * running[-1], 0.995 * running[-1]))
-    low, high = float(lower[first]), float(upper[last])
-    width = high - low
-    if upper[-1] - lower[0] <= 10.0 * width:
-        return float(lower[0]), float(upper[-1])
-    return max(low - width, float(lower[0])), min(high + width, float(upper[-1]))
+def _in_one(histograms: Sequence[Histogram]) -> tuple[_Whole, _Whole, _Whole]:
+    """Tensor, bucket and count of whatever is occupied."""
+    nothing = np.zeros(0, np.int64)
+    sizes = [histogram.buckets.size for histogram in histograms]
+    return (
+        np.repeat(np.arange(len(sizes)), sizes),
+        np.concatenate([nothing, *(histogram.buckets for histogram in histograms)]),
+        np.concatenate([nothing, *(histogram.counts for histogram in histograms)]),
+    )
 
 
-def _rebin(
-    lower: _Array, upper: _Array, counts: _Array, span: tuple[float, float], bins: int
-) -> _Array:
+def _known(limits: Sequence[tuple[float, float]]) -> tuple[_Array, _Array]:
+    """Least and greatest values, without bounds where they are unknown."""
+    least, greatest = np.asarray(limits, np.float64).reshape(-1, 2).T
+    is_known = np.isfinite(least) & np.isfinite(greatest)
+    return np.where(is_known, least, -np.inf), np.where(is_known, greatest, np.inf)
+
+
+def _rows_of(tensors: _Whole, lower: _Array, upper: _Array, counts: _Whole) -> _Rows:
+    sizes = np.bincount(tensors)
+    present = np.flatnonzero(sizes)
+    sizes = sizes[present]
+    end = np.cumsum(sizes)
+    return _Rows(
+        tensors=present,
+        row=np.repeat(np.arange(present.size), sizes),
+        lower=lower,
+        upper=upper,
+        counts=counts,
+        before=np.concatenate([[0], np.cumsum(counts)]),
+        first=end - sizes,
+        last=end - 1,
+    )
+
+
+def _at(tensors: _Whole, tables: list[_Array], count: int) -> list[_Array]:
+    """One table a tensor, empty where it has no row."""
+    found = [np.zeros((0, 3))] * count
+    for tensor, table in zip(tensors, tables, strict=True):
+        found[tensor] = table
+    return found
+
+
+def _robust_ranges(data: _Rows) -> tuple[_Array, _Array]:
+    running, base, totals = data.before[1:], data.before[data.first], data.totals
+    # Whole numbers, lest a row's place among the others decide.
+    low = data.lower[np.searchsorted(running, base + np.ceil(0.005 * totals).astype(np.int64))]
+    high = data.upper[np.searchsorted(running, base + np.ceil(0.995 * totals).astype(np.int64))]
+    width, least, greatest = high - low, data.lower[data.first], data.upper[data.last]
+    is_far = greatest - least > 10.0 * width
+    return (
+        np.where(is_far, np.maximum(low - width, least), least),
+        np.where(is_far, np.minimum(high + width, greatest), greatest),
+    )
+
+
+def _rebin(data: _Rows, low: _Array, high: _Array, bins: int) -> _Array:
     """Spread each bucket's count evenly over its width; what is outside goes to the end bins."""
-    low, high = span
-    grid = low + (high - low) / bins * np.arange(bins + 1)
-    grid[-1] = high
-    points, heights = np.empty(2 * counts.size), np.empty(2 * counts.size)
-    points[::2], points[1::2] = lower, upper
-    np.cumsum(counts, out=heights[1::2])
-    heights[0], heights[2::2] = 0.0, heights[1:-1:2]
-    cumulative = np.interp(grid, points, heights)
-    cumulative[0], cumulative[-1] = 0.0, heights[-1]
-    table = np.empty((bins, 3))
-    table[:, 0], table[:, 1] = grid[:-1], grid[1:]
-    np.subtract(cumulative[1:], cumulative[:-1], out=table[:, 2])
-    return table
+    grid = low[:, None] + ((high - low) / bins)[:, None] * np.arange(bins + 1)
+    grid[:, -1] = high
+    under = _last_begun(data, low, high, bins)
+    width = data.upper[under] - data.lower[under]
+    share = np.ones_like(grid)
+    np.divide(grid - data.lower[under], width, out=share, where=width > 0)
+    cumulative = data.before[under] - data.before[data.first][:, None]
+    cumulative = cumulative + data.counts[under] * np.clip(share, 0.0, 1.0)
+    cumulative[:, 0], cumulative[:, -1] = 0.0, data.totals
+    return np.stack([grid[:, :-1], grid[:, 1:], np.diff(cumulative)], axis=-1)
+
+
+def _last_begun(data: _Rows, low: _Array, high: _Array, bins: int) -> _Whole:
+    """Of each row, the last bucket that begins at or below each of its `bins + 1` edges."""
+    width = (high - low)[data.row]
+    place = np.zeros_like(width)
+    np.divide(data.lower - low[data.row], width, out=place, where=width > 0)
+    edge = np.ceil(np.clip(bins * place, 0, bins)).astype(np.int64)
+    begun = np.bincount(data.row * (bins + 1) + edge, minlength=low.size * (bins + 1))
+    return np.cumsum(begun).reshape(-1, bins + 1) - 1
