@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_initscope.buckets import all_linear_bins, all_log_bins
 from keras_initscope.records import Snapshot, Tap, TensorStats
+from keras_initscope.writers.bins import linear_bins, log_bins
 from keras_initscope.writers.summaries import SummaryFile
 
 _Bins = NDArray[np.float64]
@@ -23,7 +23,7 @@ _Bins = NDArray[np.float64]
 _UNSAFE = re.compile(r"[^-/\w.]")
 
 #: Tensors binned in one go: larger arrays leave the cache and are given back to the system.
-_AT_ONCE = 64
+_AT_ONCE = 100
 
 
 class TensorBoardWriter:
@@ -85,10 +85,10 @@ def _histograms(tensors: Sequence[tuple[str, TensorStats]]) -> Iterator[tuple[st
 
 def _binned(tensors: Sequence[tuple[str, TensorStats]]) -> Iterator[tuple[str, _Bins]]:
     entries = [(tag, stats, stats.histogram) for tag, stats in tensors if stats.histogram]
-    linear = all_linear_bins([h for *_, h in entries], limits=[_limits(s) for _, s, _ in entries])
+    linear = linear_bins([h for *_, h in entries], limits=[_limits(s) for _, s, _ in entries])
     yield from zip((tag for tag, *_ in entries), linear, strict=True)
     gradients = [(tag, h) for tag, stats, h in entries if stats.tap.quantity.is_gradient]
-    logarithmic = all_log_bins([h for _, h in gradients])
+    logarithmic = log_bins([h for _, h in gradients])
     yield from zip((f"log10_abs_{tag}" for tag, _ in gradients), logarithmic, strict=True)
 
 

@@ -7,9 +7,9 @@ import pytest
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
-from keras_initscope.buckets import linear_bins, log_bins
 from keras_initscope.records import Histogram, Quantity, Snapshot, StepInfo, Tap, TensorStats
 from keras_initscope.writers import TensorBoardWriter
+from keras_initscope.writers.bins import linear_bins, log_bins
 from keras_initscope.writers.tensorboard import tag_of
 
 
@@ -80,7 +80,7 @@ def test_every_tag_is_read_with_its_step_and_time(tmp_path):
             (1_000_000, 1e9 + 1_000_000),
         ]
         bins = log_bins if tag.startswith("log10_abs_") else linear_bins
-        np.testing.assert_array_equal(found[0][2], bins(entries[0].histogram))
+        np.testing.assert_array_equal(found[0][2], bins([entries[0].histogram])[0])
         assert accumulator.SummaryMetadata(tag).plugin_data.plugin_name == "histograms"
     scalars = [float(value) for _, _, value in events(accumulator, "signal/forward_slope")]
     assert scalars == [0.0, -1.5, -500_000.0]
