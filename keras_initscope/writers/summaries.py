@@ -20,11 +20,16 @@ from tensorboard.plugins.scalar.metadata import create_summary_metadata as scala
 
 from keras_initscope.writers.event_file import EventFile
 
+_LIMIT = 1 << 28  # bytes of a file, before the next one is begun
+
 _Metadata = Callable[[str, str], SummaryMetadata]
 
 
 class SummaryFile:
-    """A new event file for summaries.
+    """A new event file for summaries, and others after it where a run is long.
+
+    TensorBoard reads the files of a directory as one. Each has all that is needed to read it, so
+    that old ones may be deleted.
 
     Args:
         directory: Where to put it; made if it is not there.
@@ -66,10 +71,17 @@ class SummaryFile:
             self._begin(step, time)
         if event.summary.value:
             self._events.add(event)
+        if self._events.size >= _LIMIT:
+            self._turn_over()
 
     def close(self) -> None:
         """Close the file."""
         self._events.close()
+
+    def _turn_over(self) -> None:
+        self._events.close()
+        self._events = EventFile(self.directory)
+        self._described.clear()
 
     def _begin(self, step: int, time: float) -> None:
         log = SessionLog(status=SessionLog.START)
@@ -80,7 +92,7 @@ class SummaryFile:
         value = summary.value.add(tag=tag)
         value.tensor.CopyFrom(_empty(data.dtype, data.shape))
         value.tensor.tensor_content = data.tobytes()
-        if tag not in self._described:  # TensorBoard reads a tag's metadata once
+        if tag not in self._described:  # TensorBoard needs a tag's metadata once
             self._described.add(tag)
             value.metadata.CopyFrom(metadata("", ""))
 

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.util import tensor_util
 
 from keras_initscope.records import Histogram, Quantity, Snapshot, StepInfo, Tap, TensorStats
-from keras_initscope.writers import TensorBoardWriter
+from keras_initscope.writers import TensorBoardWriter, summaries
 from keras_initscope.writers.bins import linear_bins, log_bins
 from keras_initscope.writers.tensorboard import tag_of
 
@@ -96,14 +96,41 @@ def test_each_written_step_can_be_read_at_once(tmp_path):
     writer.close()
 
 
-def test_a_record_cut_off_does_not_hide_those_before(tmp_path):
+def test_a_last_record_cut_anywhere_hides_nothing_before_it(tmp_path):
     writer = TensorBoardWriter(str(tmp_path))
+    sizes = []
     for step in (0, 1):
         writer.write(snapshot(step, stats(Quantity.KERNEL)), {})
+        (path,) = (tmp_path / "train").iterdir()
+        sizes.append(path.stat().st_size)
     writer.close()
-    (path,) = (tmp_path / "train").iterdir()
-    path.write_bytes(path.read_bytes()[:-9])
-    assert [e[0] for e in events(read(tmp_path), "kernel/007_block/dense")] == [0]
+    whole = path.read_bytes()
+    for end in range(*sizes):
+        path.write_bytes(whole[:end])
+        assert [e[0] for e in events(read(tmp_path), "kernel/007_block/dense")] == [0]
+
+
+@pytest.mark.parametrize("kept", [0, 2], ids=["all files", "the first two deleted"])
+def test_a_long_run_is_one_run_in_several_files(tmp_path, monkeypatch, kept):
+    monkeypatch.setattr(summaries, "_LIMIT", 2_500)
+    writer = TensorBoardWriter(str(tmp_path))
+    for step in range(10):
+        writer.write(snapshot(step, stats(Quantity.KERNEL)), {"forward_slope": -0.5 * step})
+    writer.close()
+    files = sorted((tmp_path / "train").iterdir())
+    assert len(files) > 3
+    assert max(path.stat().st_size for path in files) < 4_000
+    for path in files[:kept]:
+        path.unlink()
+    accumulator = read(tmp_path)
+    for tag, plugin in (
+        ("kernel/007_block/dense", "histograms"),
+        ("signal/forward_slope", "scalars"),
+    ):
+        steps = [step for step, *_ in events(accumulator, tag)]
+        assert steps == list(range(10 - len(steps), 10))
+        assert len(steps) == 10 if not kept else 0 < len(steps) < 10
+        assert accumulator.SummaryMetadata(tag).plugin_data.plugin_name == plugin
 
 
 def test_numbers_that_are_not_finite_are_written(tmp_path):
