@@ -62,6 +62,8 @@ class SummaryFile:
             histograms: Tag and `(k, 3)` left edges, right edges and counts.
             scalars: Tag and number.
         """
+        if self._events.size >= _LIMIT:
+            self._turn_over()
         event = Event(wall_time=time, step=step)
         for tag, bins in histograms:
             self._put(event.summary, tag, bins, histogram_metadata)
@@ -71,8 +73,6 @@ class SummaryFile:
             self._begin(step, time)
         if event.summary.value:
             self._events.add(event)
-        if self._events.size >= _LIMIT:
-            self._turn_over()
 
     def close(self) -> None:
         """Close the file."""

@@ -14,13 +14,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_initscope.records import Snapshot, Tap, TensorStats
+from keras_initscope.records import Quantity, Snapshot, Tap, TensorStats
 from keras_initscope.writers.bins import linear_bins, log_bins
 from keras_initscope.writers.summaries import SummaryFile
 
 _Bins = NDArray[np.float64]
 
 _UNSAFE = re.compile(r"[^-/\w.]")
+
+#: What spreads over decades, as gradients do and what an optimizer makes of them: also drawn as the
+#: logarithm. Weights and signal are kept near one scale by initializers and activation functions.
+_WIDE = {quantity for quantity in Quantity if quantity.is_gradient} | {Quantity.KERNEL_UPDATE}
 
 #: Tensors binned in one go: larger arrays leave the cache and are given back to the system.
 _AT_ONCE = 100
@@ -87,9 +91,9 @@ def _binned(tensors: Sequence[tuple[str, TensorStats]]) -> Iterator[tuple[str, _
     entries = [(tag, stats, stats.histogram) for tag, stats in tensors if stats.histogram]
     linear = linear_bins([h for *_, h in entries], limits=[_limits(s) for _, s, _ in entries])
     yield from zip((tag for tag, *_ in entries), linear, strict=True)
-    gradients = [(tag, h) for tag, stats, h in entries if stats.tap.quantity.is_gradient]
-    logarithmic = log_bins([h for _, h in gradients])
-    yield from zip((f"log10_abs_{tag}" for tag, _ in gradients), logarithmic, strict=True)
+    wide = [(tag, h) for tag, stats, h in entries if stats.tap.quantity in _WIDE]
+    logarithmic = log_bins([h for _, h in wide])
+    yield from zip((f"log10_abs_{tag}" for tag, _ in wide), logarithmic, strict=True)
 
 
 def _limits(stats: TensorStats) -> tuple[float, float]:

@@ -70,7 +70,7 @@ def test_every_tag_is_read_with_its_step_and_time(tmp_path):
     writer.close()
     accumulator = read(tmp_path)
     tags = {f"{quantity}/007_block/dense" for quantity in Quantity}
-    tags |= {f"log10_abs_{tag}" for tag in tags if "gradient" in tag}
+    tags |= {f"log10_abs_{tag}" for tag in tags if "gradient" in tag or "update" in tag}
     assert set(accumulator.Tags()["tensors"]) == tags | {"signal/forward_slope"}
     for tag in tags:
         found = events(accumulator, tag)
@@ -114,9 +114,12 @@ def test_a_last_record_cut_anywhere_hides_nothing_before_it(tmp_path):
 def test_a_long_run_is_one_run_in_several_files(tmp_path, monkeypatch, kept):
     monkeypatch.setattr(summaries, "_LIMIT", 2_500)
     writer = TensorBoardWriter(str(tmp_path))
+    watching = read(tmp_path)
     for step in range(10):
         writer.write(snapshot(step, stats(Quantity.KERNEL)), {"forward_slope": -0.5 * step})
+        watching.Reload()  # as TensorBoard does while the run goes on
     writer.close()
+    assert [e[0] for e in events(watching, "kernel/007_block/dense")] == list(range(10))
     files = sorted((tmp_path / "train").iterdir())
     assert len(files) > 3
     assert max(path.stat().st_size for path in files) < 4_000
