@@ -21,7 +21,7 @@ def log_dir(tmp_path_factory):
         replace(entry, tap=replace(entry.tap, depth=depth)) for depth, entry in enumerate(measured)
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(summaries, "_LIMIT", 1)
+        patch.setattr(summaries, "_LIMIT", 1_000)
         writer = TensorBoardWriter(str(directory))
         for step in range(STEPS):
             info = StepInfo(loss=None, learning_rate=None, time=1e9 + step)
