@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_initscope.buckets import BUCKETS, collect, edges, linear_bins, log_bins
+from keras_initscope.buckets import BUCKETS, collect, edges
+from keras_initscope.writers import bins as rebinning
 
 FINITE = np.array([b for b in range(BUCKETS) if (b % 2048) >> 3 != 255 and b != 2048])
 GREATEST = float(np.finfo(np.float32).max)
@@ -18,6 +19,14 @@ def _bucket(values):
 
 def _histogram(values):
     return collect(np.asarray(values, np.float32)[None])[0]
+
+
+def linear_bins(histogram, bins=30, limits=None):
+    return rebinning.linear_bins([histogram], limits and [limits], bins)[0]
+
+
+def log_bins(histogram):
+    return rebinning.log_bins([histogram])[0]
 
 
 def _normal(size=20_000, scale=1.0, seed=0):
@@ -175,3 +184,56 @@ def test_the_greatest_and_the_least_floats_have_bins():
     values = [GREATEST, -GREATEST, 2.0**-149]
     assert np.isfinite(linear_bins(_histogram(values))).all()
     assert np.isfinite(log_bins(_histogram([GREATEST, 2.0**-126]))).all()
+
+
+VALUES = st.floats(width=32) | st.sampled_from([0.0, 1.0, -1.0, 1e-40, 1e6])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(VALUES, max_size=12), max_size=8))
+def test_many_are_rebinned_as_each_alone(tensors):
+    histograms = [_histogram(values) for values in tensors]
+    limits = [_limits(values) for values in tensors]
+    together = rebinning.linear_bins(histograms, limits=limits)
+    alone = [linear_bins(h, limits=ends) for h, ends in zip(histograms, limits, strict=True)]
+    _same(together, alone)
+    _same(rebinning.linear_bins(histograms), [linear_bins(histogram) for histogram in histograms])
+    _same(rebinning.log_bins(histograms), [log_bins(histogram) for histogram in histograms])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(VALUES, min_size=1, max_size=12), st.integers(1, 40))
+def test_bins_hold_what_their_buckets_share_with_them(values, bins):
+    """The definition, bucket by bucket: each spreads its count evenly from edge to edge."""
+    histogram = _histogram(values)
+    table = linear_bins(histogram, bins)
+    if not table.size:
+        return
+    grid = np.append(table[:, 0], table[-1, 1])
+    finite = np.isin(histogram.buckets, FINITE)
+    below = np.zeros(bins + 1)
+    counted = zip(*edges(histogram.buckets[finite]), histogram.counts[finite], strict=True)
+    for low, high, count in counted:
+        below += count * np.clip((grid - low) / (high - low), 0.0, 1.0)
+    below[0], below[-1] = 0.0, finite @ histogram.counts
+    # An edge is looked up as a float32: to 2^-24 of it, or 2^-21 of its bucket, an eighth wide.
+    np.testing.assert_allclose(table[:, 2], np.diff(below), atol=2.0**-20 * len(values))
+
+
+@pytest.mark.parametrize("least", [0.0, -5e-324])
+def test_a_range_below_float32_is_one_too(least):
+    """A float64 model may have values that all are zero to the buckets."""
+    bins = linear_bins(_histogram([0.0, 1e-40]), limits=(least, 1e-310))
+    assert (bins[0, 0], bins[-1, 1]) == (least, 1e-310)
+    assert bins[:, 2].sum() == 2
+
+
+def _limits(values):
+    finite = [value for value in values if np.isfinite(value)]
+    return (min(finite), max(finite)) if finite else (np.inf, -np.inf)
+
+
+def _same(found, expected):
+    assert len(found) == len(expected)
+    for mine, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine, other)

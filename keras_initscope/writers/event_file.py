@@ -28,10 +28,12 @@ class EventFile:
 
     Attributes:
         directory: Where it is.
+        size: Bytes written so far.
     """
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
+        self.size = 0
         os.makedirs(directory, exist_ok=True)
         now = time.time()
         # TensorBoard reads files in the order of their names, also those of the same second.
@@ -44,7 +46,7 @@ class EventFile:
         """Append one event, and flush."""
         data = event.SerializeToString()
         length = struct.pack("<Q", len(data))
-        self._file.write(length + _checksum(length) + data + _checksum(data))
+        self.size += self._file.write(length + _checksum(length) + data + _checksum(data))
         self._file.flush()
 
     def close(self) -> None:

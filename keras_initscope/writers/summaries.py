@@ -6,6 +6,7 @@ Owns how a tensor and its metadata are put into an event.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,16 @@ from tensorboard.plugins.scalar.metadata import create_summary_metadata as scala
 
 from keras_initscope.writers.event_file import EventFile
 
+_LIMIT = 1 << 28  # bytes of a file, before the next one is begun
+
 _Metadata = Callable[[str, str], SummaryMetadata]
 
 
 class SummaryFile:
-    """A new event file for summaries.
+    """A new event file for summaries, and others after it where a run is long.
+
+    TensorBoard reads the files of a directory as one. Each has all that is needed to read it, so
+    that old ones may be deleted.
 
     Args:
         directory: Where to put it; made if it is not there.
@@ -56,33 +62,45 @@ class SummaryFile:
             histograms: Tag and `(k, 3)` left edges, right edges and counts.
             scalars: Tag and number.
         """
-        values = [self._value(tag, bins, histogram_metadata) for tag, bins in histograms]
-        values += [self._value(tag, np.float32(x), scalar_metadata) for tag, x in scalars]
+        if self._events.size >= _LIMIT:
+            self._turn_over()
+        event = Event(wall_time=time, step=step)
+        for tag, bins in histograms:
+            self._put(event.summary, tag, bins, histogram_metadata)
+        for tag, number in scalars:
+            self._put(event.summary, tag, np.array(number, np.float32), scalar_metadata)
         if not self._is_begun:
             self._begin(step, time)
-        if values:
-            self._events.add(Event(wall_time=time, step=step, summary=Summary(value=values)))
+        if event.summary.value:
+            self._events.add(event)
 
     def close(self) -> None:
         """Close the file."""
         self._events.close()
+
+    def _turn_over(self) -> None:
+        self._events.close()
+        self._events = EventFile(self.directory)
+        self._described.clear()
 
     def _begin(self, step: int, time: float) -> None:
         log = SessionLog(status=SessionLog.START)
         self._events.add(Event(wall_time=time, step=step, session_log=log))
         self._is_begun = True
 
-    def _value(self, tag: str, data: Any, metadata: _Metadata) -> Summary.Value:
-        tensor = _tensor(np.asarray(data))
-        if tag in self._described:  # TensorBoard reads a tag's metadata once
-            return Summary.Value(tag=tag, tensor=tensor)
-        self._described.add(tag)
-        return Summary.Value(tag=tag, tensor=tensor, metadata=metadata("", ""))
+    def _put(self, summary: Summary, tag: str, data: NDArray[Any], metadata: _Metadata) -> None:
+        value = summary.value.add(tag=tag)
+        value.tensor.CopyFrom(_empty(data.dtype, data.shape))
+        value.tensor.tensor_content = data.tobytes()
+        if tag not in self._described:  # TensorBoard needs a tag's metadata once
+            self._described.add(tag)
+            value.metadata.CopyFrom(metadata("", ""))
 
 
-def _tensor(array: NDArray[Any]) -> TensorProto:
-    proto = TensorProto(dtype=DT_DOUBLE if array.dtype == np.float64 else DT_FLOAT)
-    for size in array.shape:
+@cache
+def _empty(dtype: np.dtype[Any], shape: tuple[int, ...]) -> TensorProto:
+    """A tensor without its content, to be copied: built anew it would cost eight times as much."""
+    proto = TensorProto(dtype=DT_DOUBLE if dtype == np.float64 else DT_FLOAT)
+    for size in shape:
         proto.tensor_shape.dim.add(size=size)
-    proto.tensor_content = array.tobytes()
     return proto

@@ -9,16 +9,25 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_initscope.buckets import linear_bins, log_bins
-from keras_initscope.records import Snapshot, Tap, TensorStats
+from keras_initscope.records import Quantity, Snapshot, Tap, TensorStats
+from keras_initscope.writers.bins import linear_bins, log_bins
 from keras_initscope.writers.summaries import SummaryFile
 
+_Bins = NDArray[np.float64]
+
 _UNSAFE = re.compile(r"[^-/\w.]")
+
+#: What spreads over decades, as gradients do and what an optimizer makes of them: also drawn as the
+#: logarithm. Weights and signal are kept near one scale by initializers and activation functions.
+_WIDE = {quantity for quantity in Quantity if quantity.is_gradient} | {Quantity.KERNEL_UPDATE}
+
+#: Tensors binned in one go: larger arrays leave the cache and are given back to the system.
+_AT_ONCE = 100
 
 
 class TensorBoardWriter:
@@ -41,11 +50,7 @@ class TensorBoardWriter:
         self._file.add(
             snapshot.step,
             snapshot.info.time,
-            histograms=(
-                pair
-                for stats in snapshot.stats
-                for pair in _histograms(stats, self._tag(stats.tap))
-            ),
+            histograms=_histograms([(self._tag(stats.tap), stats) for stats in snapshot.stats]),
             scalars=((f"signal/{name}", number) for name, number in scalars.items()),
         )
 
@@ -76,11 +81,22 @@ def tag_of(tap: Tap) -> str:
     return f"{tap.quantity}/{tap.depth:03d}_{_UNSAFE.sub('_', tap.name)}"
 
 
-def _histograms(stats: TensorStats, tag: str) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    if stats.histogram is None:
-        return
+def _histograms(tensors: Sequence[tuple[str, TensorStats]]) -> Iterator[tuple[str, _Bins]]:
+    """Tag and bins of all that is drawn."""
+    drawn = [(tag, stats) for tag, stats in tensors if stats.histogram is not None]
+    for start in range(0, len(drawn), _AT_ONCE):
+        yield from _binned(drawn[start : start + _AT_ONCE])
+
+
+def _binned(tensors: Sequence[tuple[str, TensorStats]]) -> Iterator[tuple[str, _Bins]]:
+    entries = [(tag, stats, stats.histogram) for tag, stats in tensors if stats.histogram]
+    linear = linear_bins([h for *_, h in entries], limits=[_limits(s) for _, s, _ in entries])
+    yield from zip((tag for tag, *_ in entries), linear, strict=True)
+    wide = [(tag, h) for tag, stats, h in entries if stats.tap.quantity in _WIDE]
+    logarithmic = log_bins([h for _, h in wide])
+    yield from zip((f"log10_abs_{tag}" for tag, _ in wide), logarithmic, strict=True)
+
+
+def _limits(stats: TensorStats) -> tuple[float, float]:
     unknown = float("nan")
-    limits = stats.values.get("minimum", unknown), stats.values.get("maximum", unknown)
-    yield tag, linear_bins(stats.histogram, limits=limits)
-    if stats.tap.quantity.is_gradient:
-        yield f"log10_abs_{tag}", log_bins(stats.histogram)
+    return stats.values.get("minimum", unknown), stats.values.get("maximum", unknown)

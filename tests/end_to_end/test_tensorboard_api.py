@@ -52,7 +52,7 @@ def test_every_quantity_that_each_layer_has_is_listed(served, mixed_run):
 @pytest.mark.parametrize("plugin", ["histograms", "distributions"])
 def test_what_the_monitor_saw_is_what_is_listed(served, mixed_run, plugin):
     plain = set(entries_by_tag(mixed_run.history))
-    logs = {f"log10_abs_{tag}" for tag in plain if "_gradient/" in tag}
+    logs = {f"log10_abs_{tag}" for tag in plain if "_gradient/" in tag or "_update/" in tag}
     assert logs
     assert served.tags(plugin) == {"train": plain | logs}
 

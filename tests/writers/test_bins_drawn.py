@@ -5,14 +5,18 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
-from keras_initscope.buckets import collect, linear_bins
+from keras_initscope.buckets import collect
 from keras_initscope.records import Quantity, Snapshot, StepInfo, Tap, TensorStats
-from keras_initscope.writers import TensorBoardWriter
+from keras_initscope.writers import TensorBoardWriter, bins
 
 
 def counted(values):
     """The histogram of values, counted with NumPy."""
     return collect(np.asarray(values, np.float32)[None])[0]
+
+
+def linear_bins(histogram, limits):
+    return bins.linear_bins([histogram], limits and [limits])[0]
 
 
 def limits_of(values):

@@ -1,6 +1,7 @@
 """JSON lines: what is written comes back, whatever the numbers and however the process ended."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,57 @@ def test_round_trip(tmp_path):
     assert len(found) == len(written)
     for mine, theirs in zip(found, written, strict=True):
         same(mine, theirs)
+
+
+def test_each_tensor_gets_its_own_histogram_back(tmp_path):
+    """Of several, among them none and an empty one, and counts that no 32 bits hold."""
+    counted = [([0, 4095], [1, 1 << 40]), None, ([], []), ([7], [3])]
+    tap = Tap(layer="a", quantity=Quantity.KERNEL, depth=0, size=9)
+    stats = [
+        TensorStats(
+            tap=tap,
+            values={},
+            histogram=pair
+            and Histogram(buckets=np.array(pair[0], np.int32), counts=np.array(pair[1], np.int64)),
+        )
+        for pair in counted
+    ]
+    written = replace(snapshot(), stats=tuple(stats))
+    write(tmp_path, written)
+    same(read_jsonlines(tmp_path)[1][0], written)
+
+
+FORMAT_1 = """\
+{"format":1,"model":{"name":"m","layers":[],"planned_steps":null}}
+{"step":4,"origin":"measured","info":{"loss":"nan","learning_rate":0.1,"time":1.0,"updates":1},\
+"scalars":{},"stats":[{"layer":"a","quantity":"kernel","depth":0,"size":9,"part":"",\
+"values":{"mean":0.5},"buckets":[0,1016],"counts":[4,5]},\
+{"layer":"a","quantity":"bias","depth":0,"size":3,"part":"","values":{}}]}
+"""
+
+
+def test_a_file_of_format_1_is_read_and_written_on(tmp_path):
+    (tmp_path / "snapshots.jsonl").write_text(FORMAT_1)
+    write(tmp_path, snapshot(5))
+    old, new = read_jsonlines(tmp_path)[1]
+    kernel, bias = old.stats
+    assert (old.step, kernel.values, bias.histogram) == (4, {"mean": 0.5}, None)
+    np.testing.assert_array_equal(kernel.histogram.buckets, [0, 1016])
+    np.testing.assert_array_equal(kernel.histogram.counts, [4, 5])
+    same(new, snapshot(5))
+
+
+def test_a_last_line_cut_anywhere_hides_nothing_before_it(tmp_path):
+    write(tmp_path, snapshot(0), snapshot(1))
+    path = tmp_path / "snapshots.jsonl"
+    whole = path.read_bytes()
+    start = whole[:-1].rfind(b"\n") + 1
+    for end in range(start, len(whole) - 1):
+        path.write_bytes(whole[:end])
+        (found,) = read_jsonlines(tmp_path)[1]
+        same(found, snapshot(0))
+    path.write_bytes(whole[:-1])  # whole but for its line break
+    assert len(read_jsonlines(tmp_path)[1]) == 2
 
 
 def test_numbers_that_json_does_not_know_are_strict_json_all_the_same(tmp_path):

@@ -7,9 +7,9 @@ import pytest
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
-from keras_initscope.buckets import linear_bins, log_bins
 from keras_initscope.records import Histogram, Quantity, Snapshot, StepInfo, Tap, TensorStats
-from keras_initscope.writers import TensorBoardWriter
+from keras_initscope.writers import TensorBoardWriter, summaries
+from keras_initscope.writers.bins import linear_bins, log_bins
 from keras_initscope.writers.tensorboard import tag_of
 
 
@@ -70,7 +70,7 @@ def test_every_tag_is_read_with_its_step_and_time(tmp_path):
     writer.close()
     accumulator = read(tmp_path)
     tags = {f"{quantity}/007_block/dense" for quantity in Quantity}
-    tags |= {f"log10_abs_{tag}" for tag in tags if "gradient" in tag}
+    tags |= {f"log10_abs_{tag}" for tag in tags if "gradient" in tag or "update" in tag}
     assert set(accumulator.Tags()["tensors"]) == tags | {"signal/forward_slope"}
     for tag in tags:
         found = events(accumulator, tag)
@@ -80,7 +80,7 @@ def test_every_tag_is_read_with_its_step_and_time(tmp_path):
             (1_000_000, 1e9 + 1_000_000),
         ]
         bins = log_bins if tag.startswith("log10_abs_") else linear_bins
-        np.testing.assert_array_equal(found[0][2], bins(entries[0].histogram))
+        np.testing.assert_array_equal(found[0][2], bins([entries[0].histogram])[0])
         assert accumulator.SummaryMetadata(tag).plugin_data.plugin_name == "histograms"
     scalars = [float(value) for _, _, value in events(accumulator, "signal/forward_slope")]
     assert scalars == [0.0, -1.5, -500_000.0]
@@ -96,14 +96,44 @@ def test_each_written_step_can_be_read_at_once(tmp_path):
     writer.close()
 
 
-def test_a_record_cut_off_does_not_hide_those_before(tmp_path):
+def test_a_last_record_cut_anywhere_hides_nothing_before_it(tmp_path):
     writer = TensorBoardWriter(str(tmp_path))
+    sizes = []
     for step in (0, 1):
         writer.write(snapshot(step, stats(Quantity.KERNEL)), {})
+        (path,) = (tmp_path / "train").iterdir()
+        sizes.append(path.stat().st_size)
     writer.close()
-    (path,) = (tmp_path / "train").iterdir()
-    path.write_bytes(path.read_bytes()[:-9])
-    assert [e[0] for e in events(read(tmp_path), "kernel/007_block/dense")] == [0]
+    whole = path.read_bytes()
+    for end in range(*sizes):
+        path.write_bytes(whole[:end])
+        assert [e[0] for e in events(read(tmp_path), "kernel/007_block/dense")] == [0]
+
+
+@pytest.mark.parametrize("kept", [0, 2], ids=["all files", "the first two deleted"])
+def test_a_long_run_is_one_run_in_several_files(tmp_path, monkeypatch, kept):
+    monkeypatch.setattr(summaries, "_LIMIT", 2_500)
+    writer = TensorBoardWriter(str(tmp_path))
+    watching = read(tmp_path)
+    for step in range(10):
+        writer.write(snapshot(step, stats(Quantity.KERNEL)), {"forward_slope": -0.5 * step})
+        watching.Reload()  # as TensorBoard does while the run goes on
+    writer.close()
+    assert [e[0] for e in events(watching, "kernel/007_block/dense")] == list(range(10))
+    files = sorted((tmp_path / "train").iterdir())
+    assert len(files) > 3
+    assert max(path.stat().st_size for path in files) < 4_000
+    for path in files[:kept]:
+        path.unlink()
+    accumulator = read(tmp_path)
+    for tag, plugin in (
+        ("kernel/007_block/dense", "histograms"),
+        ("signal/forward_slope", "scalars"),
+    ):
+        steps = [step for step, *_ in events(accumulator, tag)]
+        assert steps == list(range(10 - len(steps), 10))
+        assert len(steps) == 10 if not kept else 0 < len(steps) < 10
+        assert accumulator.SummaryMetadata(tag).plugin_data.plugin_name == plugin
 
 
 def test_numbers_that_are_not_finite_are_written(tmp_path):
