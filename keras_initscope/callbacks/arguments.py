@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_initscope.batches import Batch, BatchError, batch_of
-from keras_initscope.callbacks.outputs import WRITERS
+from keras_initscope.callbacks.outputs import USUAL, WRITERS
 from keras_initscope.graph import LayerNode
 from keras_initscope.records import Quantity
 
@@ -83,7 +83,7 @@ def _as_list(names: Any) -> list[Any]:
 def checked_outputs(outputs: str | Iterable[str]) -> tuple[str, ...]:
     """The names of the outputs, in the order in which they are written."""
     if outputs == "all":
-        return tuple(WRITERS)
+        return USUAL
     chosen = _as_list(outputs)
     if any(name not in WRITERS for name in chosen):
         raise ValueError(

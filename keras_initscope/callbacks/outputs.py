@@ -11,7 +11,12 @@ from contextlib import suppress
 from typing import Protocol
 
 from keras_initscope.records import ModelInfo, Snapshot
-from keras_initscope.writers import DepthWriter, JSONLinesWriter, TensorBoardWriter
+from keras_initscope.writers import (
+    DepthWriter,
+    JSONLinesWriter,
+    LayerScalarsWriter,
+    TensorBoardWriter,
+)
 
 #: Records of tensors, some kilobytes each, that `history` holds at most.
 _REMEMBERED = 20_000
@@ -32,7 +37,10 @@ WRITERS: Mapping[str, Callable[[str, ModelInfo], Writer]] = {
     "tensorboard": lambda log_dir, model: TensorBoardWriter(log_dir),
     "depth": lambda log_dir, model: DepthWriter(log_dir),
     "snapshots": JSONLinesWriter,
+    "layer_scalars": lambda log_dir, model: LayerScalarsWriter(log_dir),
 }
+#: Those that a user has by `"all"`.
+USUAL = tuple(name for name in WRITERS if name != "layer_scalars")
 #: Those of what is measured on the fixed probe, in a run of its own.
 PROBE_WRITERS: Mapping[str, Callable[[str, ModelInfo], Writer]] = {
     "tensorboard": lambda log_dir, model: TensorBoardWriter(log_dir, "probe"),

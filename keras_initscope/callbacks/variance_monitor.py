@@ -56,7 +56,8 @@ class VarianceMonitor(keras.callbacks.Callback):
         layers: Which layers, all by default: a regular expression searched for in the layer's
             path, such as `"block2/.*dense"`, or a function of the Keras layer that returns a bool.
         outputs: `"all"`, or some of `"tensorboard"` (histograms and scalars), `"depth"` (the
-            depth profiles) and `"snapshots"` (the lines of text).
+            depth profiles), `"snapshots"` (the lines of text) and, which `"all"` leaves out,
+            `"layer_scalars"` (each statistic of each layer as a curve, in the run `train/layers`).
         probe: A few hundred examples `(x, y)` to look at as well each time, always the same, so
             that what changes is the network alone: under the same tags in `<log_dir>/probe`, with
             the drift of each layer between looks, in standard deviations of its units.

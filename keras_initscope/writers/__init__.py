@@ -5,12 +5,14 @@ Owns formats. Computes no statistic.
 
 from keras_initscope.writers.depth import DepthWriter
 from keras_initscope.writers.jsonlines import JSONLinesWriter, read_jsonlines
+from keras_initscope.writers.layer_scalars import LayerScalarsWriter
 from keras_initscope.writers.report import draw_report, write_report
 from keras_initscope.writers.tensorboard import TensorBoardWriter
 
 __all__ = [
     "DepthWriter",
     "JSONLinesWriter",
+    "LayerScalarsWriter",
     "TensorBoardWriter",
     "draw_report",
     "read_jsonlines",

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
-from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT
+from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.histogram.metadata import create_summary_metadata as histogram_metadata
 from tensorboard.plugins.scalar.metadata import create_summary_metadata as scalar_metadata
 
@@ -51,6 +51,8 @@ class SummaryFile:
         *,
         histograms: Iterable[tuple[str, NDArray[np.float64]]] = (),
         scalars: Iterable[tuple[str, float]] = (),
+        tables: Iterable[tuple[str, NDArray[np.float32]]] = (),
+        texts: Iterable[tuple[str, str]] = (),
     ) -> None:
         """Write all that belongs to a step as one record, and flush.
 
@@ -61,6 +63,8 @@ class SummaryFile:
             time: Seconds since the epoch (1970).
             histograms: Tag and `(k, 3)` left edges, right edges and counts.
             scalars: Tag and number.
+            tables: Tag and array; of a plugin of ours, which no page of TensorBoard shows yet.
+            texts: Tag and text, for the same.
         """
         if self._events.size >= _LIMIT:
             self._turn_over()
@@ -69,6 +73,13 @@ class SummaryFile:
             self._put(event.summary, tag, bins, histogram_metadata)
         for tag, number in scalars:
             self._put(event.summary, tag, np.array(number, np.float32), scalar_metadata)
+        for tag, table in tables:
+            self._put(event.summary, tag, table, _our_metadata)
+        for tag, text in texts:
+            value = event.summary.value.add(tag=tag, metadata=_our_metadata("", ""))
+            value.tensor.dtype = DT_STRING
+            value.tensor.tensor_shape.SetInParent()
+            value.tensor.string_val.append(text.encode())
         if not self._is_begun:
             self._begin(step, time)
         if event.summary.value:
@@ -95,6 +106,15 @@ class SummaryFile:
         if tag not in self._described:  # TensorBoard needs a tag's metadata once
             self._described.add(tag)
             value.metadata.CopyFrom(metadata("", ""))
+
+
+def _our_metadata(name: str, description: str) -> SummaryMetadata:
+    return SummaryMetadata(
+        plugin_data=SummaryMetadata.PluginData(plugin_name="initscope"),
+        data_class=DATA_CLASS_TENSOR,
+        display_name=name,
+        summary_description=description,
+    )
 
 
 @cache

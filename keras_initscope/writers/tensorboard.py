@@ -6,21 +6,19 @@ histograms already binned, so that a tag costs microseconds.
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_initscope.records import Quantity, Snapshot, Tap, TensorStats
+from keras_initscope.records import Quantity, Snapshot, TensorStats
 from keras_initscope.writers.bins import linear_bins, log_bins
 from keras_initscope.writers.summaries import SummaryFile
+from keras_initscope.writers.table import Table
+from keras_initscope.writers.tags import Tags
 
 _Bins = NDArray[np.float64]
-
-_UNSAFE = re.compile(r"[^-/\w.]")
 
 #: What spreads over decades, as gradients do and what an optimizer makes of them: also drawn as the
 #: logarithm. Weights and signal are kept near one scale by initializers and activation functions.
@@ -40,45 +38,30 @@ class TensorBoardWriter:
 
     def __init__(self, log_dir: str, run: str = "train") -> None:
         self._file = SummaryFile(os.path.join(log_dir, run))
-        self._tags: dict[tuple[str, int, str], str] = {}
+        self._tags = Tags()
+        self._table = Table(self._tags)
 
     def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
         """Write one snapshot and the network's scalars as one record, and flush."""
         if not os.path.isdir(self._file.directory):
             # An open file takes records also after its directory has gone.
             raise FileNotFoundError(f"{self._file.directory!r} has been taken away.")
+        known = self._table.shape
+        table = self._table.of(snapshot)
+        new = self._table.shape != known
+        is_measured = snapshot.origin == "measured"
         self._file.add(
             snapshot.step,
             snapshot.info.time,
-            histograms=_histograms([(self._tag(stats.tap), stats) for stats in snapshot.stats]),
+            histograms=_histograms([(self._tags[stats.tap], stats) for stats in snapshot.stats]),
             scalars=((f"signal/{name}", number) for name, number in scalars.items()),
+            tables=[("initscope/stats" if is_measured else "initscope/theory", table)],
+            texts=[("initscope/model", self._table.legend())] if new else [],
         )
-
-    def _tag(self, tap: Tap) -> str:
-        """The tensor's tag, numbered where another name comes out the same."""
-        key = tap.quantity, tap.depth, tap.name
-        if key not in self._tags:
-            tag, taken = tag_of(tap), set(self._tags.values())
-            numbered = (f"{tag}_{number}" for number in itertools.count(1))
-            free = (each for each in itertools.chain([tag], numbered) if each not in taken)
-            self._tags[key] = next(free)
-        return self._tags[key]
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def tag_of(tap: Tap) -> str:
-    """The tag of one tensor: quantity, depth and layer, in characters that dashboards accept.
-
-    Args:
-        tap: The tensor's address.
-
-    Returns:
-        For example `"activation/007_block2/dense"`.
-    """
-    return f"{tap.quantity}/{tap.depth:03d}_{_UNSAFE.sub('_', tap.name)}"
 
 
 def _histograms(tensors: Sequence[tuple[str, TensorStats]]) -> Iterator[tuple[str, _Bins]]:

@@ -11,7 +11,7 @@ from keras_initscope import VarianceMonitor, predict_signal
 from keras_initscope.measurement.backends import tensorflow as backend
 from keras_initscope.records import Quantity
 from keras_initscope.writers import read_jsonlines
-from keras_initscope.writers.tensorboard import tag_of
+from keras_initscope.writers.tags import tag_of
 
 ROWS, BATCH = 22, 8  # three batches an epoch, the last one ragged
 RNG = np.random.default_rng(0)

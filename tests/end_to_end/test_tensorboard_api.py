@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_initscope.measurement.histograms import SAMPLE
-from keras_initscope.writers.tensorboard import tag_of
+from keras_initscope.writers.tags import tag_of
 
 SIGNAL = {"activation", "activation_gradient"}
 AROUND_ACTIVATION = SIGNAL | {"preactivation", "preactivation_gradient"}

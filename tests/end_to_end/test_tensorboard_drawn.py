@@ -7,7 +7,7 @@ from end_to_end.dashboard import serve
 from keras_initscope.buckets import collect
 from keras_initscope.records import Quantity, Snapshot, StepInfo, Tap, TensorStats
 from keras_initscope.writers import TensorBoardWriter
-from keras_initscope.writers.tensorboard import tag_of
+from keras_initscope.writers.tags import tag_of
 
 PAGES = ["histograms", "distributions", "timeseries"]
 BANDS = 8  # areas between the nine quantiles of a distribution chart

@@ -1,6 +1,8 @@
 """TensorBoard's own loader reads what the writer wrote."""
 
+import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +10,9 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.util import tensor_util
 
 from keras_initscope.records import Histogram, Quantity, Snapshot, StepInfo, Tap, TensorStats
-from keras_initscope.writers import TensorBoardWriter, summaries
+from keras_initscope.writers import LayerScalarsWriter, TensorBoardWriter, summaries
 from keras_initscope.writers.bins import linear_bins, log_bins
-from keras_initscope.writers.tensorboard import tag_of
+from keras_initscope.writers.tags import tag_of
 
 
 def stats(quantity, layer="block/dense", depth=7, part="", histogram=True):
@@ -31,6 +33,11 @@ def read(directory):
     accumulator = EventAccumulator(str(directory / "train"), size_guidance={"tensors": 0})
     accumulator.Reload()
     return accumulator
+
+
+def drawn(accumulator):
+    """The tags that pages of TensorBoard show."""
+    return {tag for tag in accumulator.Tags()["tensors"] if not tag.startswith("initscope/")}
 
 
 def events(accumulator, tag):
@@ -58,7 +65,7 @@ def test_names_that_come_out_the_same_are_told_apart(tmp_path):
         )
     writer.close()
     tags = {"bias/007_block/dense/w_", "bias/007_block/dense/w__1"}
-    assert set(read(tmp_path).Tags()["tensors"]) == tags
+    assert drawn(read(tmp_path)) == tags
     assert all(len(events(read(tmp_path), tag)) == 2 for tag in tags)
 
 
@@ -71,7 +78,7 @@ def test_every_tag_is_read_with_its_step_and_time(tmp_path):
     accumulator = read(tmp_path)
     tags = {f"{quantity}/007_block/dense" for quantity in Quantity}
     tags |= {f"log10_abs_{tag}" for tag in tags if "gradient" in tag or "update" in tag}
-    assert set(accumulator.Tags()["tensors"]) == tags | {"signal/forward_slope"}
+    assert drawn(accumulator) == tags | {"signal/forward_slope"}
     for tag in tags:
         found = events(accumulator, tag)
         assert [(step, time) for step, time, _ in found] == [
@@ -154,7 +161,7 @@ def test_without_a_histogram_there_is_no_tag(tmp_path):
     writer = TensorBoardWriter(str(tmp_path))
     writer.write(snapshot(0, stats(Quantity.BIAS, histogram=False)), {})
     writer.close()
-    assert read(tmp_path).Tags()["tensors"] == []
+    assert drawn(read(tmp_path)) == set()
 
 
 TAGS = {
@@ -186,3 +193,55 @@ def test_a_directory_taken_away_is_noticed(tmp_path):
     with pytest.raises(FileNotFoundError, match="train"):
         writer.write(snapshot(1, stats(Quantity.KERNEL)), {})
     writer.close()
+
+
+def test_the_table_holds_every_statistic_and_its_legend_says_which(tmp_path):
+    def entry(quantity, depth, **values):
+        tap = Tap(layer=f"layer{depth}", quantity=quantity, depth=depth, size=9)
+        return TensorStats(tap=tap, values=values)
+
+    writer = TensorBoardWriter(str(tmp_path))
+    writer.write(snapshot(0, entry(Quantity.KERNEL, 0, mean=1.5, variance=2.0)), {})
+    both = entry(Quantity.KERNEL, 0, mean=3.0), entry(Quantity.ACTIVATION, 1, signal=4.0)
+    writer.write(snapshot(1, *both), {})
+    writer.write(snapshot(2, *both), {})
+    writer.close()
+    accumulator = read(tmp_path)
+    tables = [table for _, _, table in events(accumulator, "initscope/stats")]
+    nan = np.nan
+    np.testing.assert_array_equal(tables[0], np.float32([[1.5, 2.0]]))
+    for table in tables[1:]:
+        np.testing.assert_array_equal(table, np.float32([[3.0, nan, nan], [nan, nan, 4.0]]))
+    legends = [
+        (step, json.loads(text.item())) for step, _, text in events(accumulator, "initscope/model")
+    ]
+    assert [step for step, _ in legends] == [0, 1]  # when there is something new to say
+    assert legends[1][1]["statistics"] == ["mean", "variance", "signal"]
+    rows = [(row["tag"], row["layer"], row["size"]) for row in legends[1][1]["tensors"]]
+    assert rows == [("kernel/000_layer0", "layer0", 9), ("activation/001_layer1", "layer1", 9)]
+    assert accumulator.SummaryMetadata("initscope/stats").plugin_data.plugin_name == "initscope"
+
+
+def test_predictions_are_a_table_of_their_own(tmp_path):
+    writer = TensorBoardWriter(str(tmp_path))
+    writer.write(replace(snapshot(0, stats(Quantity.ACTIVATION)), origin="predicted"), {})
+    writer.close()
+    tags = read(tmp_path).Tags()["tensors"]
+    assert "initscope/theory" in tags
+    assert "initscope/stats" not in tags
+
+
+def test_every_statistic_as_a_curve_for_those_who_ask(tmp_path):
+    writer = LayerScalarsWriter(str(tmp_path))
+    for step in (0, 5):
+        tap = Tap(layer="dense", quantity=Quantity.ACTIVATION, depth=3, size=9)
+        writer.write(snapshot(step, TensorStats(tap=tap, values={"mean": step, "signal": 2.0})), {})
+    writer.write(replace(snapshot(0), origin="predicted"), {})
+    writer.close()
+    accumulator = EventAccumulator(str(tmp_path / "train" / "layers")).Reload()
+    assert set(accumulator.Tags()["tensors"]) == {
+        "mean/activation/003_dense",
+        "signal/activation/003_dense",
+    }
+    found = events(accumulator, "mean/activation/003_dense")
+    assert [(step, float(value)) for step, _, value in found] == [(0, 0.0), (5, 5.0)]
