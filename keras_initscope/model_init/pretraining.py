@@ -19,7 +19,7 @@ from keras_initscope.model_init.chain import Step, behind, chain_of
 from keras_initscope.model_init.examples import check_shape, read
 from keras_initscope.model_init.mirror import is_weighted, mirror
 from keras_initscope.model_init.seeds import seed_of
-from keras_initscope.model_init.selection import Weight, nothing, selected
+from keras_initscope.model_init.selection import Weight, no_kernel, selected
 from keras_initscope.prediction.weights import as_array
 from keras_initscope.preserved import preserved
 from keras_initscope.records import Change, Changes
@@ -153,7 +153,7 @@ def pretrain(
         changes=tuple(changes),
         skipped=skipped,
         notes=(
-            *nothing(model, weights),
+            *no_kernel(model, weights),
             *([_LAST.format(steps[last].operation.name)] if is_last else []),
         ),
     )

@@ -25,6 +25,10 @@ _EXPECTED = (
     "of a layer"
 )
 _FROZEN = "Nothing was changed: all weights are frozen. Set `trainable = True` where they may be."
+_NO_KERNEL = (
+    "Nothing was changed: there is no kernel among the weights that are neither frozen, as those "
+    "of quantized layers are, nor excluded."
+)
 _ALIKE = (
     "These kernels had the same values bit for bit: {}. Layers that share an initializer with an "
     "integer seed, and query, key and value of an attention layer, which copy theirs, start alike. "
@@ -144,6 +148,13 @@ def nothing(model: Any, weights: Sequence[Weight]) -> list[str]:
     if model.trainable_variables:
         return ["Nothing was changed: all weights that are not frozen are excluded."]
     return [_FROZEN if model.variables else "Nothing was changed: the model has no weights."]
+
+
+def no_kernel(model: Any, weights: Sequence[Weight]) -> list[str]:
+    """Why no kernel of a model can be changed, for what changes kernels alone."""
+    if not weights or any(weight.is_kernel for weight in weights):
+        return nothing(model, weights)
+    return [_NO_KERNEL]
 
 
 def alike(weights: Sequence[Weight]) -> list[str]:

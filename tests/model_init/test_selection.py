@@ -87,6 +87,18 @@ SEEDED = {
 }
 
 
+@pytest.mark.parametrize("name", ["calibrate", "autoinit", "pretrain"])
+def test_where_biases_alone_are_free_the_reason_is_said(name):
+    model = _model()
+    model.quantize("int8", filters=lambda layer: isinstance(layer, L.Dense))
+    before = _values(model)
+    changes = ACTIONS[name](model)
+    assert not changes.changes
+    assert "there is no kernel among the weights" in changes.notes[0]
+    for now, then in zip(_values(model), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
 @pytest.mark.parametrize("seed", SEEDED)
 @pytest.mark.parametrize("action", [reinitialize, lambda model: calibrate(model, STEPS)])
 def test_query_and_key_that_start_alike_are_drawn_apart(action, seed):
