@@ -66,12 +66,12 @@ def taken(model: Any, x: Any) -> Any:
 
 
 def _check_alone(model: Any, batch: Batch) -> None:
-    """Of a model in code the shapes are known that it was built with."""
+    """Of a model in code the shapes are known that it was built with; none, if it is not built."""
     if len(required(model)) > 1:
         return
     built = list((getattr(model, "_build_shapes_dict", None) or {}).values())
-    expected = len(keras.tree.flatten(keras.tree.map_shape_structure(str, built)))
-    expected = 1 if isinstance(model, keras.Sequential) else expected
+    shapes = [keras.tree.map_shape_structure(str, each) for each in built]
+    expected = 1 if isinstance(model, keras.Sequential) else len(keras.tree.flatten(shapes))
     given = len(keras.tree.flatten(batch.x))
     if expected == 1 < given:
         raise BatchError(

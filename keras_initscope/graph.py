@@ -20,6 +20,7 @@ from keras_initscope.records import LayerInfo, Quantity
 #: Methods in which a layer of Keras computes its output.
 _COMPUTING = ("__call__", "call", "convolution_op")
 _SEEDS = "global_seed_generator"
+_MOST_WAYS = 64
 _ADDED = ("bias", "beta")
 
 
@@ -87,6 +88,30 @@ def layers(model: Any) -> list[LayerNode]:
     if own_variables(model):
         nodes.append(LayerNode(layer=model, path=_unique(model.name, taken)))
     return nodes
+
+
+def ways(model: Any) -> dict[int, list[list[Any]]]:
+    """All ways that lead to each layer inside a model, which layers share.
+
+    Args:
+        model: A Keras model or layer.
+
+    Returns:
+        `id(layer)` to lists of layers: from the outermost one down to the layer itself. Of layers
+        that all hold each other there are too many; the first ones are given.
+    """
+    found: dict[int, list[list[Any]]] = {}
+
+    def visit(owner: Any, above: list[Any]) -> None:
+        for layer in {id(child): child for child in _children(owner)}.values():
+            here = found.setdefault(id(layer), [])
+            is_circle = layer is model or any(layer is each for each in above)
+            if not is_circle and len(here) < _MOST_WAYS:
+                here.append([*above, layer])
+                visit(layer, here[-1])
+
+    visit(model, [])
+    return found
 
 
 def build(model: Any, batch: Any) -> None:

@@ -40,6 +40,28 @@ def test_wrapped_layers_are_found():
     assert paths(model) == ["each/a", "each"]
 
 
+def test_all_ways_to_a_layer_that_two_models_share_are_found():
+    shared = layers.Dense(3)
+    one, other = (keras.Sequential([keras.Input((3,)), shared]) for _ in range(2))
+    model = keras.Sequential([keras.Input((3,)), one, other])
+    assert graph.ways(model)[id(shared)] == [[one, shared], [other, shared]]
+    assert graph.ways(model)[id(one)] == [[one]]
+
+
+def test_ways_between_layers_that_all_hold_each_other_come_to_an_end():
+    class Knot(keras.layers.Layer):
+        pass
+
+    knots = [Knot() for _ in range(12)]
+    for knot in knots:
+        knot.others = knots  # 12! ways, the knot itself among them
+    model = Knot()
+    model.knots = knots
+    found = graph.ways(model)
+    assert {id(knot) for knot in knots} <= found.keys()
+    assert max(map(len, found.values())) <= 64
+
+
 def test_a_layer_that_is_used_twice_is_one():
     shared = layers.Dense(2, name="a")
     inner = keras.Sequential([keras.Input((2,)), shared], name="inner")

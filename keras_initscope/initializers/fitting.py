@@ -5,16 +5,25 @@ Owns what Keras' initializers and ours need to be told of a weight; knows no lay
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import singledispatch
+from functools import partial, singledispatch
+from math import prod
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_initscope.fans import Fans
+from keras_initscope.initializers.dirac import Dirac
 from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.initializers.gated import Gated
-from keras_initscope.initializers.orthogonal import DeltaOrthogonal, ScaledOrthogonal
+from keras_initscope.initializers.matrices import drawing_dtype, layout
+from keras_initscope.initializers.orthogonal import (
+    DeltaOrthogonal,
+    ScaledOrthogonal,
+    at_the_middle,
+)
 from keras_initscope.initializers.sparse import Sparse
 
 
@@ -23,7 +32,8 @@ def fitted(initializer: Any, fans: Fans) -> Any:
     """A copy of an initializer that draws for the true fans of a weight.
 
     Use it for kernels whose shape misleads: depthwise, grouped, transposed, gates. Scales by fans
-    take the true ones; orthogonal and sparse draws take the matrices, one for each gate or group.
+    take the true ones; orthogonal and sparse draws and identities take the matrices, one for each
+    gate, group or channel.
     `keras.initializers.Orthogonal` becomes `ScaledOrthogonal`, which keeps the variance. Others do
     not depend on fans and are handed back. Seeds stay; a `SeedGenerator` is shared with the copy.
     Register a function for an initializer of your own that scales by fans.
@@ -96,6 +106,24 @@ def _(initializer: Any, fans: Fans) -> Any:
     if type(initializer) is not keras.initializers.Orthogonal:
         return initializer
     return fitted(ScaledOrthogonal(initializer.gain, initializer.seed), fans)
+
+
+@fitted.register(Dirac)
+@fitted.register(keras.initializers.Identity)
+def _(initializer: Any, fans: Fans) -> Any:
+    kind, is_told = type(initializer), fans.parts == 1 and getattr(initializer, "groups", 1) > 1
+    if is_told or kind not in (Dirac, keras.initializers.Identity):
+        return initializer
+    return _by_parts(partial(_identity, initializer.gain, fans), fans)
+
+
+def _identity(gain: float, fans: Fans, shape: Sequence[int], dtype: Any = None) -> Any:
+    """Each matrix of a weight as the identity, at the middle of the window if it has one."""
+    found, window = layout(shape, fans.input_axes, fans.output_axes), tuple(shape[: fans.window])
+    asked, dtype = drawing_dtype(dtype)
+    one = gain * ops.eye(found.rows // prod(window), found.columns, dtype=dtype)
+    matrix = ops.reshape(at_the_middle(one, window), (1, found.rows, found.columns))
+    return ops.cast(found.arranged(ops.repeat(matrix, found.count, axis=0)), asked)
 
 
 @fitted.register(Gated)

@@ -20,7 +20,7 @@ from keras_initscope.model_init.calibration import UNCOVERED, covered_by
 from keras_initscope.model_init.following import Following
 from keras_initscope.model_init.linear import cells_of, gates_of, has_gates, scaling_kernel
 from keras_initscope.model_init.sampling import sampled
-from keras_initscope.model_init.selection import Weight, alike, nothing, selected
+from keras_initscope.model_init.selection import Weight, alike, no_kernel, selected
 from keras_initscope.model_init.sweep import Sweep
 from keras_initscope.prediction import families  # noqa: F401  (which enters the rules)
 from keras_initscope.prediction.inputs import arguments, is_described
@@ -131,7 +131,7 @@ def autoinit(model: Any, input: Any = None, exclude: Any = None) -> Changes:
         ),
         skipped=skipped | {w.path: UNCOVERED for w in _uncovered(weights, covered)},
         notes=(
-            *nothing(model, weights),
+            *no_kernel(model, weights),
             *same,
             *_notes(walk, [w.path for w in covered if id(w.variable) in measured]),
             *(_scatter(model, walk) if factors else []),

@@ -152,8 +152,7 @@ class Autoencoder(keras.Model):
         # Within functions, Keras does not take layers for parts of this model.
         rest = [copied(step) for step in behind]
         decoder = built_mirror(layer, steps[k], dtype="float32", name=f"{layer.name}_decoder")
-        first = steps[0].received.dtype
-        self._received = lambda x: run(steps[:k], ops.cast(keras.tree.flatten(x)[0], first))
+        self._received = lambda x: received_by(steps, k, x)
         self._activated = lambda z: _through(rest, z)
         self._axis = channel_axis(layer)
         features = steps[k].received.shape[self._axis]
@@ -204,6 +203,11 @@ class Autoencoder(keras.Model):
     def _corrupted(self, h: Any) -> Any:
         kept = keras.random.uniform(ops.shape(h), seed=self._noise) >= self._corruption
         return h * ops.cast(kept, h.dtype)
+
+
+def received_by(steps: Sequence[Step], k: int, x: Any) -> Any:
+    """What step `k` receives from inputs `x`."""
+    return run(steps[:k], ops.cast(keras.tree.flatten(x)[0], steps[0].received.dtype))
 
 
 def copied(step: Step, **options: Any) -> Any:

@@ -18,7 +18,7 @@ from keras_initscope.initializers import ScaledOrthogonal
 from keras_initscope.initializers.fan_scaling import FanScaling
 from keras_initscope.initializers.fitting import fitted
 from keras_initscope.model_init.linear import cells_of, has_gates, scaling_kernel
-from keras_initscope.model_init.selection import Weight, alike, nothing, selected
+from keras_initscope.model_init.selection import Weight, alike, no_kernel, selected
 from keras_initscope.model_init.sweep import Sweep
 from keras_initscope.records import Change, Changes
 
@@ -121,7 +121,7 @@ def calibrate(
         what = _words(key in drawn, sweep.factors.get(key, []))
         changes.append(weight.changed(what, before[key]))
     known = {id(w.variable) for w in (*covered, *others)}
-    notes = [*nothing(model, weights), *same]
+    notes = [*no_kernel(model, weights), *same]
     return _report(model, weights, changes, sweep, known, notes)
 
 

@@ -13,13 +13,13 @@ import numpy as np
 from keras import ops
 
 from keras_initscope import graph
-from keras_initscope.model_init.autoencoder import Autoencoder, Training, output_for
+from keras_initscope.model_init.autoencoder import Autoencoder, Training, output_for, received_by
 from keras_initscope.model_init.calibration import build
 from keras_initscope.model_init.chain import Step, behind, chain_of
 from keras_initscope.model_init.examples import check_shape, read
 from keras_initscope.model_init.mirror import is_weighted, mirror
 from keras_initscope.model_init.seeds import seed_of
-from keras_initscope.model_init.selection import Weight, nothing, selected
+from keras_initscope.model_init.selection import Weight, no_kernel, selected
 from keras_initscope.prediction.weights import as_array
 from keras_initscope.preserved import preserved
 from keras_initscope.records import Change, Changes
@@ -28,6 +28,7 @@ from keras_initscope.text import did_you_mean
 _FIT = {"batch_size": 32, "verbose": "auto"}
 _KIND = "only dense and convolutional layers of Keras are pretrained"
 _HEAD = "its activation is not elementwise, as that of an output layer, or cannot be read"
+_CONSTANT = "what it receives is the same for all examples, which leaves nothing to learn"
 _LAST = (
     "{} gives the model's outputs and was pretrained like the others. Exclude it where it is to "
     "learn from targets alone."
@@ -143,6 +144,8 @@ def pretrain(
             k = _place(steps, weight)
             if reason := _reason(steps, k):
                 skipped[weight.path] = reason
+            elif epochs and _is_constant(received_by(steps, k, examples.sample)):
+                skipped[weight.path] = _CONSTANT
             elif epochs:
                 changes += _trained(steps, k, _pair(weights, weight), training)
                 last = k
@@ -153,7 +156,7 @@ def pretrain(
         changes=tuple(changes),
         skipped=skipped,
         notes=(
-            *nothing(model, weights),
+            *no_kernel(model, weights),
             *([_LAST.format(steps[last].operation.name)] if is_last else []),
         ),
     )
@@ -206,6 +209,11 @@ def _reason(steps: Sequence[Step], k: int) -> str:
     except ValueError:
         return _HEAD
     return ""
+
+
+def _is_constant(received: Any) -> bool:
+    values = as_array(received)
+    return bool((values == values[:1]).all())
 
 
 def _pair(weights: Sequence[Weight], kernel: Weight) -> list[Weight]:

@@ -25,6 +25,10 @@ _EXPECTED = (
     "of a layer"
 )
 _FROZEN = "Nothing was changed: all weights are frozen. Set `trainable = True` where they may be."
+_NO_KERNEL = (
+    "Nothing was changed: there is no kernel among the weights that are neither frozen, as those "
+    "of quantized layers are, nor excluded."
+)
 _ALIKE = (
     "These kernels had the same values bit for bit: {}. Layers that share an initializer with an "
     "integer seed, and query, key and value of an attention layer, which copy theirs, start alike. "
@@ -41,7 +45,8 @@ class Weight:
         key: The same without the numbers that Keras gives to names of its own, so that a model
             that is built again has the same keys.
         layer: The layer that holds it.
-        holders: The layers around that layer, from the outside in.
+        holders: The layers around that layer, on all ways that lead to it.
+        others: What its path is on other ways to its layer, where several layers hold that.
         variable: The Keras variable.
         quantity: Kernel or bias.
         fans: Its fans, or `None`.
@@ -52,6 +57,7 @@ class Weight:
     key: str
     layer: Any
     holders: tuple[Any, ...]
+    others: tuple[str, ...]
     variable: Any
     quantity: Quantity
     fans: Fans | None
@@ -90,23 +96,21 @@ def selected(model: Any, exclude: Any = None) -> list[Weight]:
     nodes, trained = graph.layers(model), {id(each) for each in model.trainable_variables}
     weights = _weights(model, nodes)
     excluded = _exclusions(exclude, weights, model)
-    return [
-        weight
-        for weight in weights
-        if id(weight.variable) in trained and not any(matches(weight) for matches in excluded)
-    ]
+    kept = {id(w.variable) for w in weights if any(matches(w) for matches in excluded)}
+    return [weight for weight in weights if id(weight.variable) in trained - kept]
 
 
 def _weights(model: Any, nodes: Sequence[graph.LayerNode]) -> list[Weight]:
     """Frozen ones too."""
     fans, keys = {id(found.variable): found for found in fans_of(model)}, _keys(nodes)
-    paths = {node.path: node.layer for node in nodes}
+    around = _around(model, nodes)
     return [
         Weight(
             path=f"{node.path}/{part or quantity.value}",
             key=f"{keys[node.path]}/{part or quantity.value}",
             layer=node.layer,
-            holders=tuple(paths[path] for path in _above(node.path) if path in paths),
+            holders=around[id(node.layer)][0],
+            others=tuple(f"{path}/{part or quantity.value}" for path in around[id(node.layer)][1]),
             variable=variable,
             quantity=quantity,
             fans=fans[id(variable)].fans,
@@ -146,6 +150,13 @@ def nothing(model: Any, weights: Sequence[Weight]) -> list[str]:
     return [_FROZEN if model.variables else "Nothing was changed: the model has no weights."]
 
 
+def no_kernel(model: Any, weights: Sequence[Weight]) -> list[str]:
+    """Why no kernel of a model can be changed, for what changes kernels alone."""
+    if not weights or any(weight.is_kernel for weight in weights):
+        return nothing(model, weights)
+    return [_NO_KERNEL]
+
+
 def alike(weights: Sequence[Weight]) -> list[str]:
     """Which kernels have the same values as they are, a sentence for each set of them."""
     found: dict[bytes, list[str]] = {}
@@ -164,11 +175,8 @@ def excluded_layers(model: Any, exclude: Any) -> set[int]:
         ValueError: If `exclude` cannot be read or names what the model does not have.
     """
     nodes = graph.layers(model)
-    paths = {node.path: node.layer for node in nodes}
-    places = [
-        _Place(node.path, node.layer, tuple(paths[p] for p in _above(node.path) if p in paths))
-        for node in nodes
-    ]
+    around = _around(model, nodes)
+    places = [_Place(node.path, node.layer, *around[id(node.layer)]) for node in nodes]
     excluded = _exclusions(exclude, places, model)
     return {id(place.layer) for place in places if any(matches(place) for matches in excluded)}
 
@@ -179,11 +187,22 @@ class _Place(NamedTuple):
     path: str
     layer: Any
     holders: tuple[Any, ...]
+    others: tuple[str, ...]
 
 
-def _above(path: str) -> list[str]:
-    names = path.split("/")
-    return ["/".join(names[:count]) for count in range(1, len(names))]
+def _around(
+    model: Any, nodes: Sequence[graph.LayerNode]
+) -> dict[int, tuple[tuple[Any, ...], tuple[str, ...]]]:
+    """By `id`, the layers around each layer, and its paths beside that of its node."""
+    ways, last = graph.ways(model), {id(n.layer): n.path.rpartition("/")[2] for n in nodes}
+    found = {}
+    for node in nodes:
+        here = ways.get(id(node.layer), [])
+        holders = {id(each): each for way in here for each in way[:-1]}
+        paths = dict.fromkeys("/".join(last[id(each)] for each in way) for way in here)
+        others = tuple(path for path in paths if path != node.path)
+        found[id(node.layer)] = (tuple(holders.values()), others)
+    return found
 
 
 def checked(model: Any) -> None:
@@ -211,7 +230,8 @@ def checked(model: Any) -> None:
 def matcher(where: Any, argument: str) -> Callable[[Weight | _Place], bool]:
     """Whether a weight is meant.
 
-    A regular expression is searched for in the weight's path. A layer or a layer class means what
+    A regular expression is searched for in the weight's path, in each of them where several layers
+    hold its layer. A layer or a layer class means what
     it holds itself and what the layers inside of it hold. A function is asked of the innermost
     layer.
     """
@@ -222,7 +242,7 @@ def matcher(where: Any, argument: str) -> Callable[[Weight | _Place], bool]:
             raise ValueError(
                 f"{_EXPECTED}; this is none: {error}. Received: {argument}={where!r}."
             ) from error
-        return lambda weight: pattern.search(weight.path) is not None
+        return lambda weight: any(map(pattern.search, (weight.path, *weight.others)))
     if isinstance(where, type) and issubclass(where, keras.Layer):
         return lambda weight: any(isinstance(e, where) for e in (weight.layer, *weight.holders))
     if isinstance(where, keras.Layer):

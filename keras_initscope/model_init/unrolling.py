@@ -5,6 +5,7 @@ Owns what stands for each layer in the decoder. Changes nothing of the encoder.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +55,8 @@ def unroll(encoder: Any, x: Any = None, activation: Any = None) -> Any:
         shape that the encoder takes, and is not compiled.
 
     Raises:
-        ValueError: If the model is no chain, or a layer in it has no mirror image.
+        ValueError: If the model is no chain, a layer in it has no mirror image, or `activation`
+            cannot be read.
 
     Example:
 
@@ -80,6 +82,7 @@ def unroll(encoder: Any, x: Any = None, activation: Any = None) -> Any:
 
     - [Hinton and Salakhutdinov, 2006](https://doi.org/10.1126/science.1127647), figure 1
     """
+    keras.activations.get(activation)  # which says what is wrong with it
     examples = None if x is None else read(x)
     if examples is not None and isinstance(encoder, keras.Sequential):
         build(encoder, examples.sample)
@@ -96,10 +99,21 @@ def unroll(encoder: Any, x: Any = None, activation: Any = None) -> Any:
             layers += _mirrored(steps, k, activation, sample)
         elif not (is_activation(operation) and k > last):  # of the code, which has it by then
             layers += _undone(steps[k])
+    _name_apart(layers)
     decoder = [_input(steps[-1].given), *layers]
     parts = [encoder, keras.Sequential(decoder, name=f"{encoder.name}_decoder")]
     name = f"{encoder.name}_autoencoder"
     return keras.Sequential([_input(steps[0].received), *parts], name=name)
+
+
+def _name_apart(layers: Sequence[Any]) -> None:
+    """A layer that the encoder uses several times has as many mirror images, all of one name."""
+    count: Counter[str] = Counter()
+    for layer in layers:
+        name = layer.name
+        if count[name]:
+            layer.name = f"{name}_{count[name]}"
+        count[name] += 1
 
 
 def _input(tensor: Any) -> Any:

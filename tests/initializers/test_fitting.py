@@ -8,6 +8,7 @@ from initializers.reading import gram, numbers
 from keras_initscope.fans import fans_of
 from keras_initscope.initializers import (
     DeltaOrthogonal,
+    Dirac,
     GainScaling,
     ScaledOrthogonal,
 )
@@ -149,6 +150,54 @@ def test_delta_orthogonal_is_told_which_axes_are_a_window(kind):
     squares = np.sum(values**2, axis=kernel.fans.input_axes)
     assert np.mean(squares) == pytest.approx(1, rel=1e-5)
     assert np.all(values[0] == 0) == (kind != "attention")
+
+
+HANDING_ON = {
+    "plain": (lambda: L.Conv2D(16, 3, padding="same"), (9, 9, 16)),
+    "even": (lambda: L.Conv1D(16, 4, padding="same"), (9, 16)),
+    "grouped": (lambda: L.Conv2D(16, 3, padding="same", groups=4), (9, 9, 16)),
+    "depthwise": (lambda: L.DepthwiseConv2D(3, padding="same"), (9, 9, 16)),
+    "transposed": (lambda: L.Conv2DTranspose(16, 3, padding="same"), (9, 9, 16)),
+    "separable": (lambda: L.SeparableConv2D(16, 3, padding="same"), (9, 9, 16)),
+    "heads": (lambda: L.EinsumDense("abc,cde->abde", (None, 4, 4)), (9, 16)),
+}
+
+
+@pytest.mark.parametrize("initializer", [Dirac(), keras.initializers.Identity()])
+@pytest.mark.parametrize("kind", HANDING_ON)
+def test_fitted_an_identity_hands_on_all_channels(kind, initializer):
+    """By the shape alone a grouped kernel hands on one group, a depthwise one a single channel."""
+    make, shape = HANDING_ON[kind]
+    layer = make()
+    layer.build((None, *shape))
+    for weight in fans_of(layer):
+        if weight.fans is not None:
+            weight.variable.assign(fitted(initializer, weight.fans)(weight.variable.shape))
+    x = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    np.testing.assert_array_equal(np.reshape(layer(x), x.shape), x)
+
+
+def test_groups_that_a_user_gave_stay_as_they_are():
+    layer, given = L.Conv2D(16, 3, groups=4), Dirac(groups=4)
+    layer.build((None, 9, 9, 16))
+    fans = fans_of(layer)[0].fans
+    np.testing.assert_array_equal(fitted(given, fans)((3, 3, 4, 16)), given((3, 3, 4, 16)))
+    plain = L.Conv2D(16, 3)
+    plain.build((None, 9, 9, 16))
+    assert fitted(given, fans_of(plain)[0].fans) is given
+
+
+def test_fitted_an_identity_is_one_in_each_gate_and_each_channel_has_its_own():
+    layer = L.GRU(5, dtype="bfloat16", recurrent_initializer="zeros")
+    layer.build((None, 3, 2))
+    recurrent = next(w for w in fans_of(layer) if w.variable.name == "recurrent_kernel")
+    values = fitted(keras.initializers.Identity(0.5), recurrent.fans)((5, 15), "bfloat16")
+    np.testing.assert_array_equal(numbers(values), np.tile(0.5 * np.eye(5), 3))
+    several = L.DepthwiseConv1D(3, depth_multiplier=2)
+    several.build((None, 9, 4))
+    kernel = numbers(fitted(Dirac(2.0), fans_of(several)[0].fans)((3, 4, 2)))
+    assert np.count_nonzero(kernel) == 4
+    np.testing.assert_array_equal(kernel[1, :, 0], [2, 2, 2, 2])
 
 
 def test_what_has_no_fans_stays_and_a_generator_is_shared():

@@ -185,3 +185,23 @@ def test_a_call_of_several_arguments_says_what_it_takes():
     model(X, Y)
     with pytest.raises(ValueError, match="Give `input` a batch"):
         autoinit(model)
+
+
+class Named(keras.Model):
+    def __init__(self):
+        super().__init__(name="named")
+        self.one, self.other = L.Dense(4), L.Dense(4)
+
+    def call(self, x):
+        p, q = x.values() if isinstance(x, dict) else x
+        return self.one(p) + self.other(q)
+
+
+@pytest.mark.parametrize("x", [(X, Y), [X, Y], {"p": X, "q": Y}, _tf({"p": X, "q": Y})])
+def test_a_model_in_code_that_is_not_built_may_take_several_inputs_as_one_argument(x):
+    model = Named()
+    assert len(calibrate(model, x).changes) == 2
+    assert len(inspect(Named(), x).rows) == 2
+    p, q = (X[:32], Y[:32]) if isinstance(x, tf.data.Dataset) else (X, Y)
+    for layer, inputs in ((model.one, p), (model.other, q)):
+        assert np.var(layer(inputs)) == pytest.approx(1, rel=1e-3)

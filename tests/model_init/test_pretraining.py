@@ -309,6 +309,25 @@ def test_what_is_no_chain_is_refused(make, says):
         pretrain(make(), X)
 
 
+@pytest.mark.parametrize("x", [X[:1], np.zeros_like(X)])
+def test_of_what_does_not_vary_nothing_is_learnt(x):
+    model = _two()
+    before = _values(model)
+    changes = _quiet(model, x)
+    assert not changes.changes
+    assert changes.skipped.keys() == {"one/kernel", "two/kernel"}
+    assert "the same for all examples" in changes.skipped["one/kernel"]
+    for now, then in zip(_values(model), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_behind_a_dead_layer_nothing_is_learnt():
+    dead = L.Dense(3, "relu", kernel_initializer="zeros", name="dead", trainable=False)
+    changes = _quiet(_chain(L.Dense(8, "tanh", name="one"), dead, L.Dense(2, name="two")), X)
+    assert [change.path for change in changes.changes] == ["one/kernel", "one/bias"]
+    assert changes.skipped.keys() == {"two/kernel"}
+
+
 @pytest.mark.parametrize(
     ("x", "says"),
     [

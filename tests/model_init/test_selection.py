@@ -87,6 +87,68 @@ SEEDED = {
 }
 
 
+def _sharing():
+    """Two models inside of one that share a layer, which has two paths so."""
+    shared = L.Dense(8, "relu", name="shared")
+    one, other = (
+        keras.Sequential(
+            [keras.Input((8,)), shared, L.Dense(8, "relu", name=name)], name=f"of_{name}"
+        )
+        for name in "ab"
+    )
+    inputs = keras.Input((8,))
+    return keras.Model(inputs, L.Dense(2, name="head")(one(inputs) + other(inputs))), one, other
+
+
+@pytest.mark.parametrize("by", ["layer", "pattern"])
+@pytest.mark.parametrize("name", ["calibrate", "autoinit", "reinitialize", "tailor"])
+def test_a_shared_layer_is_left_alone_whichever_of_its_holders_is_excluded(name, by):
+    for k in (1, 2):
+        found = _sharing()
+        model, holder = found[0], found[k]
+        before = _values(holder), [layer.activation for layer in holder.layers]
+        changes = ACTIONS[name](model, exclude=holder if by == "layer" else f"^{holder.name}/")
+        assert changes.changes
+        for now, then in zip(_values(holder), before[0], strict=True):
+            np.testing.assert_array_equal(now, then)
+        assert [layer.activation for layer in holder.layers] == before[1]
+
+
+def test_a_rule_is_found_by_each_path_of_a_shared_layer():
+    model, one, _ = _sharing()
+    changes = reinitialize(model, [("^of_b/shared/kernel", "ones")])
+    assert not changes.notes
+    assert changes.find("of_a/shared/kernel").what == "Ones"
+    assert np.all(np.asarray(one.layers[0].kernel) == 1)
+
+
+def test_layers_of_one_name_beside_each_other_are_told_apart():
+    class Named(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = L.Dense(8, name="d"), L.Dense(8, name="d")
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+    model = Named()
+    model(X)
+    changes = reinitialize(model, exclude="^d/")
+    assert [change.path for change in changes.changes] == ["d_1/kernel", "d_1/bias"]
+
+
+@pytest.mark.parametrize("name", ["calibrate", "autoinit", "pretrain"])
+def test_where_biases_alone_are_free_the_reason_is_said(name):
+    model = _model()
+    model.quantize("int8", filters=lambda layer: isinstance(layer, L.Dense))
+    before = _values(model)
+    changes = ACTIONS[name](model)
+    assert not changes.changes
+    assert "there is no kernel among the weights" in changes.notes[0]
+    for now, then in zip(_values(model), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
 @pytest.mark.parametrize("seed", SEEDED)
 @pytest.mark.parametrize("action", [reinitialize, lambda model: calibrate(model, STEPS)])
 def test_query_and_key_that_start_alike_are_drawn_apart(action, seed):

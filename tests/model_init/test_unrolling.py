@@ -158,3 +158,20 @@ def test_an_encoder_of_built_layers_that_was_never_called():
         unroll(keras.Sequential(layers))
     x = np.random.default_rng(0).uniform(size=(32, 8))
     assert unroll(keras.Sequential(layers), x).output_shape == (None, 8)
+
+
+def test_a_layer_that_is_used_twice_has_two_mirror_images():
+    shared, pool = L.Dense(12, "tanh", name="shared"), L.MaxPooling1D(2, name="pool")
+    encoder = _chain(shared, shared, L.Reshape((12, 1)), pool, pool)
+    decoder = unroll(encoder, X).layers[1]
+    names = [layer.name for layer in decoder.layers]
+    assert len(set(names)) == len(names)
+    first, second = (layer for layer in decoder.layers if isinstance(layer, L.Dense))
+    assert first.kernel is not second.kernel
+    for layer in (first, second):
+        np.testing.assert_array_equal(_array(layer.kernel), _array(shared.kernel).T)
+
+
+def test_an_activation_that_nobody_knows_is_what_is_refused():
+    with pytest.raises(ValueError, match=r"activation.*sigmiod"):
+        unroll(_chain(L.Dense(4)), activation="sigmiod")
