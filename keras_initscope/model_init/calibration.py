@@ -53,7 +53,8 @@ def calibrate(
     models. A shared layer is scaled at its first call. Of a recurrent cell each gate is scaled by
     what the inputs bring to it over all steps, in a stack of cells what the cell below brings; the
     state's part is left to orthogonal matrices.
-    Biases, normalizations and all other weights stay as they are.
+    Biases, normalizations and all other weights stay as they are. What is computed in half
+    precision comes out within its rounding: about .1 % in float16, .6 % in bfloat16.
 
     The model runs in training mode, as in its first training step: batch normalization uses the
     batch, dropout drops. Its averages and random states stand afterwards where they stood.

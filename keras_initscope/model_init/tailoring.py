@@ -115,6 +115,8 @@ def tailor(
         raise ValueError(f"Expected method='TAT' or method='DKS'. Received: method={method!r}.")
     if isinstance(model_or_depth, keras.Layer):
         return _tailored(model_or_depth, activation, method, exclude)
+    if isinstance(model_or_depth, np.integer):
+        model_or_depth = int(model_or_depth)
     if activation is None or not _is_structure(model_or_depth):
         raise ValueError(
             "Expected a Keras model, or a number of activations (or a structure of them) and an "

@@ -33,6 +33,10 @@ def test_tanh_by_dks():
     assert _numbers(tailor(50, "tanh", "DKS")) == pytest.approx(DKS_TANH, rel=1e-8)
 
 
+def test_a_depth_may_be_a_number_of_numpy():
+    assert tailor(np.int64(50), "relu").output_scale == tailor(50, "relu").output_scale
+
+
 def test_a_chain_has_its_depth_from_the_graph_and_keeps_its_output():
     model = _chain(50)
     changes = tailor(model)
