@@ -20,7 +20,14 @@ from keras_initscope.callbacks import arguments
 from keras_initscope.callbacks.background import Background
 from keras_initscope.callbacks.outputs import Outputs
 from keras_initscope.callbacks.schedule import Budget, EveryEpoch, EverySteps, Schedule
-from keras_initscope.callbacks.watch import Audience, Watch, announce, steps_taken, stood_aside
+from keras_initscope.callbacks.watch import (
+    Audience,
+    Watch,
+    announce,
+    steps_taken,
+    stood_aside,
+    training_function,
+)
 from keras_initscope.graph import LayerNode
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter, Reading
@@ -114,6 +121,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._history: list[Snapshot] = []
         self._prediction: Snapshot | None = None
         self._meter: Meter | None = None
+        self._kept: tuple[list[Any], Meter] | None = None
         self._watch: Watch | None = None
         self._outputs: Outputs | None = None
         self._background: Background | None = None
@@ -159,7 +167,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         nodes = self._chosen_nodes()
         if not nodes:
             return
-        self._meter = Meter(self.model, nodes, self._quantities, announce)
+        self._meter = self._meter_for(nodes)
         steps = self.params.get("steps")
         planned = (int(self.params.get("epochs", 1)), steps and int(steps))
         start = max(steps_taken(self.model), self._reached.get(self.model, 0))
@@ -167,6 +175,16 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._background = Background()
         audience = Audience(self._foresee, self._take, self._close)
         self._watch = Watch(self.model, self._meter, self._schedule(), audience, planned, start)
+
+    def _meter_for(self, nodes: list[LayerNode]) -> Meter:
+        """That of the fit before, with all that was traced, if that trained in the same way.
+
+        Keras traces the training step again where the model was compiled anew, and so does this.
+        """
+        trained = [training_function(self.model), *(node.layer for node in nodes)]
+        if self._kept is None or list(map(id, self._kept[0])) != list(map(id, trained)):
+            self._kept = trained, Meter(self.model, nodes, self._quantities, announce)
+        return self._kept[1]
 
     def _chosen_nodes(self) -> list[LayerNode]:
         nodes = graph.layers(self.model)

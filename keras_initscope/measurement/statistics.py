@@ -76,6 +76,7 @@ class View:
         self._raw, self._slopes, self._bounds = values, slopes, bounds
         self._in_pieces = _is_large(values)
         self._known: Callable[[Any], Any] = lambda piece: piece
+        self._moments: dict[int, Any] = {}
         self._ready = self._prepared()
         self.size = _length(values) * values.shape[2]
 
@@ -185,12 +186,17 @@ class View:
         sums = self._unit_count * self._ready.unit_means + self._unit_sums[0]
         return ops.sum(sums, 1) / self.count
 
+    @cached_property
+    def _offset(self) -> Any:
+        return self._ready.unit_means - self.mean[:, None]
+
     def moment(self, order: int) -> Any:
         """`(tensors,)` scaled central moment of order 2, 3 or 4, from those of the units."""
-        offset = self._ready.unit_means - self.mean[:, None]
-        sums = [self._unit_count, *self._unit_sums]
-        terms = [comb(order, k) * offset ** (order - k) * sums[k] for k in range(order + 1)]
-        return ops.sum(sum(terms), 1) / self.count
+        if order not in self._moments:  # several rows ask, and each op in the graph takes its time
+            offset, sums = self._offset, [self._unit_count, *self._unit_sums]
+            terms = [comb(order, k) * offset ** (order - k) * sums[k] for k in range(order)]
+            self._moments[order] = ops.sum(sum(terms, sums[order]), 1) / self.count
+        return self._moments[order]
 
     @property
     def minimum(self) -> Any:
