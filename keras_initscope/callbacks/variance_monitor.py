@@ -21,7 +21,14 @@ from keras_initscope.callbacks.background import Background
 from keras_initscope.callbacks.outputs import PROBE_WRITERS, Outputs
 from keras_initscope.callbacks.probe import Probe
 from keras_initscope.callbacks.schedule import Budget, EveryEpoch, EverySteps, Schedule
-from keras_initscope.callbacks.watch import Audience, Watch, announce, steps_taken, stood_aside
+from keras_initscope.callbacks.watch import (
+    Audience,
+    Watch,
+    announce,
+    steps_taken,
+    stood_aside,
+    training_function,
+)
 from keras_initscope.graph import LayerNode
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter, Reading
@@ -189,12 +196,12 @@ class VarianceMonitor(keras.callbacks.Callback):
     def _meter_for(self, nodes: list[LayerNode]) -> Meter:
         """The last fit's meter as long as Keras too keeps what it has traced, else a new one."""
         function, meter = self._kept
-        if meter is None or function is not self.model.train_function:
+        if function is not training_function(self.model):
             meter = None
         if meter is None or not meter.still_fits(self.model, nodes):
             meter = Meter(self.model, nodes, self._quantities, announce)
         meter.setup_seconds = 0.0
-        self._kept = self.model.train_function, meter
+        self._kept = training_function(self.model), meter
         return meter
 
     def _chosen_nodes(self) -> list[LayerNode]:

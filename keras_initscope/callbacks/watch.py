@@ -261,6 +261,14 @@ def announce(message: str) -> None:
         sys.stderr.write(f"{message}\n")
 
 
+def training_function(model: Any) -> Any:
+    """A model's training function, whoever stands before it."""
+    function = model.train_function
+    while isinstance(function, Watch):
+        function = function._real
+    return function
+
+
 def steps_taken(model: Any) -> int:
     """How many training steps a model's optimizers have counted, 0 where none counts any."""
     return max(map(_counted, optimizers(model)), default=0)

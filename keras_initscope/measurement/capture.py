@@ -115,7 +115,8 @@ class Recorder:
         self._graph: Any = None
         self._calls: list[_Call] = []
         self._watched: dict[int, _Watched] = {}  # keeps the tensors alive, so that ids stay valid
-        self._scale: Any = None
+        self._scale: Any = None  # of the loss that is differentiated
+        self._scales: dict[int, Any] = {}  # of each optimizer, which undoes its own
         self._scaling = False
         self._muted = False
         self.missed = False
@@ -164,6 +165,9 @@ class Recorder:
             return original(layer, *args, **kwargs)
         call = _Call(layer)
         self._calls.append(call)
+        regularizer = layer.activity_regularizer
+        # Past Keras' attribute tracking, which would note a change of the layer.
+        layer.__dict__["activity_regularizer"] = None
         try:
             if isinstance(layer, keras.layers.RNN) and not layer.unroll:
                 with hooks.recording(
@@ -177,8 +181,12 @@ class Recorder:
                 outputs = original(layer, *args, **kwargs)
         finally:
             self._calls.pop()
+            layer.__dict__["activity_regularizer"] = regularizer
         self.finished.setdefault(id(layer), len(self.finished))
-        return self._tap_outputs(call, outputs)
+        outputs = self._tap_outputs(call, outputs)
+        if regularizer is not None:  # behind the tap, so that its gradient passes it too
+            _regularize(layer, regularizer, outputs)
+        return outputs
 
     def activate(self, layer: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Stand in for a layer's `activation` attribute."""
@@ -258,7 +266,9 @@ class Recorder:
         def record(cotangent: Any) -> None:
             if not self._muted and self._backend.graph() is self._graph:
                 for quantity in watched.gradients:
-                    self._captured(watched, quantity).tensors.append(self._unscaled(cotangent))
+                    self._captured(watched, quantity).tensors.append(
+                        _unscaled(cotangent, self._scale)
+                    )
 
         watched.tensor = self._backend.watch(tensor, record)
         for mark in _MARKS:
@@ -287,7 +297,7 @@ class Recorder:
         known = optimizer._trainable_variables if variables is None else variables
         for gradient, variable in zip(gradients, known, strict=False):
             if gradient is not None:
-                dense = self._unscaled(self._backend.dense(gradient))
+                dense = _unscaled(self._backend.dense(gradient), self._scales.get(id(optimizer)))
                 self.gradients.setdefault(id(variable), []).append(dense)
 
     def scale_loss(self, optimizer: Any, original: Callable[..., Any], loss: Any) -> Any:
@@ -299,15 +309,28 @@ class Recorder:
             scaled = original(optimizer, loss)
             one = keras.ops.ones((), "float32")
             self._scale = None if scaled is loss else original(optimizer, one)
+            self._scales[id(optimizer)] = self._scale
         finally:
             self._scaling = False
         self.loss = loss
         return scaled
 
-    def _unscaled(self, gradient: Any) -> Any:
-        if self._scale is None:
-            return gradient
-        return keras.ops.cast(gradient, "float32") / keras.ops.cast(self._scale, "float32")
+
+def _unscaled(gradient: Any, scale: Any) -> Any:
+    if scale is None:
+        return gradient
+    return keras.ops.cast(gradient, "float32") / keras.ops.cast(scale, "float32")
+
+
+def _regularize(layer: Any, regularizer: Callable[[Any], Any], outputs: Any) -> None:
+    """Add what `Layer.__call__` adds to the loss, a share of each example."""
+    for output in keras.tree.flatten(outputs):
+        if keras.ops.is_tensor(output):
+            loss = regularizer(output)
+            if output.ndim > 0:
+                examples = keras.ops.cast(keras.ops.shape(output)[0], loss.dtype)
+                loss = keras.ops.divide_no_nan(loss, examples)
+            layer.add_loss(loss)
 
 
 def _is_activation_layer(layer: Any) -> bool:

@@ -149,7 +149,8 @@ class Meter:
             try:
                 graph.build(self._model, self._backend.symbolic_batch(iterator))
             except Exception as error:  # a model may only come into being in its first real step
-                self._explain_late_start(self._backend.message(error))
+                if not graph.has_weights(self._model):
+                    self._explain_late_start(self._backend.message(error))
             self._ready = graph.has_weights(self._model)
         return self._ready
 
