@@ -6,9 +6,7 @@ Owns its arguments and where snapshots go. When a fault of its own stops it, tra
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,9 +15,7 @@ import keras
 
 from keras_initscope import graph
 from keras_initscope.callbacks import arguments
-from keras_initscope.callbacks.background import Background
-from keras_initscope.callbacks.outputs import PROBE_WRITERS, Outputs
-from keras_initscope.callbacks.probe import Probe
+from keras_initscope.callbacks.logbook import Logbook
 from keras_initscope.callbacks.schedule import Budget, EveryEpoch, EverySteps, Schedule
 from keras_initscope.callbacks.watch import (
     Audience,
@@ -32,8 +28,6 @@ from keras_initscope.callbacks.watch import (
 from keras_initscope.graph import LayerNode
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter, Reading
-from keras_initscope.measurement.network import summarize
-from keras_initscope.prediction.matching import matched
 from keras_initscope.prediction.signal import predict_signal
 from keras_initscope.records import ModelInfo, Quantity, Snapshot
 
@@ -123,42 +117,33 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._chosen_outputs = arguments.checked_outputs(outputs)
         self._max_overhead = arguments.checked_overhead(max_overhead)
         self._probe_batch = arguments.checked_probe(probe)
-        self._probe: Probe | None = None
-        self._probe_reading: Reading | None = None
-        self._probe_outputs: Outputs | None = None
-        self._history: list[Snapshot] = []
-        self._probe_history: list[Snapshot] = []
-        self._prediction: Snapshot | None = None
-        self._meter: Meter | None = None
         self._kept: tuple[Any, Meter | None] = (None, None)
+        self._meter: Meter | None = None
+        self._probe: Meter | None = None
+        self._probe_reading: Reading | None = None
         self._watch: Watch | None = None
-        self._outputs: Outputs | None = None
-        self._background: Background | None = None
-        self._paths: frozenset[str] = frozenset()
+        self._logbook: Logbook | None = None
         self._reached: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     @property
     def history(self) -> list[Snapshot]:
         """The snapshots of the last `fit`."""
-        self._settle()
-        return self._history
+        return [] if self._logbook is None else self._logbook.history
 
     @property
     def probe_history(self) -> list[Snapshot]:
         """What was measured on the probe in the last `fit`."""
-        self._settle()
-        return self._probe_history
+        return [] if self._logbook is None else self._logbook.probe_history
 
     @property
     def prediction(self) -> Snapshot | None:
         """What theory predicts for the first of them."""
-        self._settle()
-        return self._prediction
+        return None if self._logbook is None else self._logbook.prediction
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Stand before the training function."""
         self._release()
-        self._history, self._probe_history, self._prediction = [], [], None
+        self._logbook = None
         try:
             self._begin()
         except Exception as error:  # a fault of the monitor must not end the fit
@@ -186,11 +171,11 @@ class VarianceMonitor(keras.callbacks.Callback):
         steps = self.params.get("steps")
         planned = (int(self.params.get("epochs", 1)), steps and int(steps))
         start = max(steps_taken(self.model), self._reached.get(self.model, 0))
-        self._paths = frozenset(node.path for node in nodes)
-        self._background = Background()
+        self._logbook = Logbook(self._log_dir, self._chosen_outputs, [n.path for n in nodes])
         if self._probe_batch is not None:
-            self._probe = Probe(self._probe_batch, self.model, nodes, self._quantities, announce)
-        audience = Audience(self._foresee, self._look_at_probe, self._take, self._close)
+            quantities = self._quantities - {Quantity.KERNEL_UPDATE}  # no step follows the look
+            self._probe = Meter(self.model, nodes, quantities, _announce_probe, by_unit=True)
+        audience = Audience(self._foresee, self._look_at_probe, self._take, self._logbook.close)
         self._watch = Watch(self.model, self._meter, self._schedule(), audience, planned, start)
 
     def _meter_for(self, nodes: list[LayerNode]) -> Meter:
@@ -227,93 +212,46 @@ class VarianceMonitor(keras.callbacks.Callback):
         is_wanted = "depth" in self._chosen_outputs and self._quantities & _PREDICTED
         if not (is_wanted and self.model.built):
             return
+        assert self._logbook is not None, "a watch has a logbook"
+        assert self._meter is not None, "a watch has a meter"
         try:
             inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-            self._prediction = predict_signal(self.model, inputs)
+            self._logbook.foresee(predict_signal(self.model, inputs))
         except Exception as error:  # it is but a curve beside the measured one
             announce(
                 f"VarianceMonitor draws no prediction for model {self.model.name!r}. Reason: "
                 f"{type(error).__name__}: {error}"
             )
-        assert self._meter is not None, "a watch has a meter"
         self._meter.setup_seconds += time.perf_counter() - started
 
     def _look_at_probe(self, step: int) -> None:
-        if self._probe is None:
+        if self._probe is None or self._probe_batch is None:
             return
         assert self._meter is not None, "a watch has a meter"
         setup = self._probe.setup_seconds
-        self._probe_reading = self._probe.look(step)
+        self._probe.before(self._probe_batch.data)
+        self._probe_reading = self._probe.after(step, 0)
         self._meter.setup_seconds += self._probe.setup_seconds - setup
 
     def _take(self, reading: Reading, overhead: float) -> float:
-        assert self._background is not None, "looks come from a watch"
-        if self._outputs is None:
-            self._open()
-        assert self._meter is not None, "looks come from a meter"
+        assert self._logbook is not None, "a watch has a logbook"
+        assert self._meter is not None, "a watch has a meter"
         costs = {"monitor_overhead": overhead, "monitor_setup_seconds": self._meter.setup_seconds}
-        job = partial(self._note, reading, costs, self._probe_reading)
-        self._background.submit(job)
-        self._speak()
-        return self._background.spent()
-
-    def _open(self) -> None:
-        parts = self._log_dir, self._chosen_outputs, self._model_info()
-        self._outputs, self._probe_outputs = Outputs(*parts), Outputs(*parts, PROBE_WRITERS)
-        self._history, self._probe_history = self._outputs.history, self._probe_outputs.history
-
-    def _note(self, reading: Reading, costs: Mapping[str, float], of_probe: Reading | None) -> None:
-        """Beside training: read a look off and write it."""
-        assert self._outputs is not None, "opened before"
-        assert self._probe_outputs is not None, "opened before"
-        snapshot = reading.snapshot()
-        if not self._history and self._prediction is not None:
-            self._prediction = self._of_chosen(matched(self._prediction, snapshot))
-            self._outputs.write(self._prediction, {})
-        self._outputs.write(snapshot, {**summarize(snapshot), **costs})
-        if self._probe is not None and of_probe is not None:
-            self._probe.note(of_probe, self._probe_outputs)
-
-    def _of_chosen(self, snapshot: Snapshot) -> Snapshot:
-        stats = tuple(entry for entry in snapshot.stats if entry.tap.layer in self._paths)
-        unknown = {path: why for path, why in snapshot.unknown.items() if path in self._paths}
-        return replace(snapshot, stats=stats, unknown=unknown)
+        return self._logbook.take(reading, self._probe_reading, costs, self._model_info)
 
     def _model_info(self) -> ModelInfo:
         assert self._meter is not None, "snapshots come from a meter"
         steps, epochs = self.params.get("steps"), self.params.get("epochs")
         return self._meter.info(steps * epochs if steps and epochs else None)
 
-    def _settle(self) -> None:
-        """Wait until what was handed over is in `history` and written."""
-        if self._background is not None:
-            try:
-                self._background.wait()
-            except Exception as error:  # a fault of the monitor must not end the fit
-                announce(stood_aside(error))
-            self._speak()
-
-    def _speak(self) -> None:
-        """Say in the thread that trains what went wrong beside it."""
-        for outputs in self._opened():
-            while outputs.complaints:
-                announce(outputs.complaints.pop())
-
-    def _opened(self) -> list[Outputs]:
-        return [each for each in (self._outputs, self._probe_outputs) if each is not None]
-
-    def _close(self) -> None:
-        self._settle()
-        for outputs in self._opened():
-            outputs.close()
-        self._speak()
-
     def _release(self) -> None:
         if self._watch is not None:
             self._watch.leave()
             self._reached[self._watch.model] = self._watch.step
-        self._close()
-        if self._background is not None:
-            self._background.close()
-        self._watch = self._meter = self._outputs = self._background = None
-        self._probe = self._probe_outputs = self._probe_reading = None
+        if self._logbook is not None:
+            self._logbook.close()
+        self._watch = self._meter = self._probe = self._probe_reading = None
+
+
+def _announce_probe(message: str) -> None:
+    announce(f"Of the probe: {message}")

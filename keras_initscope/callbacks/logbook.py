@@ -1,0 +1,130 @@
+"""The logbook of one fit: what was looked at is read off, remembered and written beside training.
+
+Owns the order of that and the thread it is done in. Looks at nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+
+from keras_initscope.callbacks.background import Background
+from keras_initscope.callbacks.outputs import PROBE_WRITERS, Outputs
+from keras_initscope.callbacks.watch import announce, stood_aside
+from keras_initscope.measurement.drift import drifted
+from keras_initscope.measurement.meter import Reading
+from keras_initscope.measurement.network import summarize
+from keras_initscope.prediction.matching import matched
+from keras_initscope.records import ModelInfo, Snapshot
+
+
+class Logbook:
+    """Takes looks in the order in which they were had.
+
+    What goes wrong with writing is told by the thread that hands looks over.
+
+    Args:
+        log_dir: Directory to write to.
+        outputs: Names of the writers.
+        paths: The layers that a prediction is to show.
+    """
+
+    def __init__(self, log_dir: str, outputs: Iterable[str], paths: Iterable[str]) -> None:
+        self._log_dir, self._names, self._paths = log_dir, tuple(outputs), frozenset(paths)
+        self._background = Background()
+        self._train: Outputs | None = None
+        self._probe: Outputs | None = None
+        self._prediction: Snapshot | None = None
+
+    @property
+    def history(self) -> list[Snapshot]:
+        """What was measured in training."""
+        self.settle()
+        return [] if self._train is None else self._train.history
+
+    @property
+    def probe_history(self) -> list[Snapshot]:
+        """What was measured on the probe."""
+        self.settle()
+        return [] if self._probe is None else self._probe.history
+
+    @property
+    def prediction(self) -> Snapshot | None:
+        """What was predicted, matched with the first look as soon as there is one."""
+        self.settle()
+        return self._prediction
+
+    def foresee(self, prediction: Snapshot) -> None:
+        """Take what is predicted for the first look."""
+        self._prediction = prediction
+
+    def take(
+        self,
+        reading: Reading,
+        of_probe: Reading | None,
+        costs: Mapping[str, float],
+        model: Callable[[], ModelInfo],
+    ) -> float:
+        """Take a look.
+
+        Args:
+            reading: What it left on the device.
+            of_probe: The same of the probe, if there is one.
+            costs: Scalars to write beside it.
+            model: Tells the record of the model; asked at the first look.
+
+        Returns:
+            Seconds of computing for earlier looks of which it has not told before.
+        """
+        if self._train is None:
+            parts = self._log_dir, self._names, model()
+            self._train, self._probe = Outputs(*parts), Outputs(*parts, PROBE_WRITERS)
+        self._background.submit(partial(self._note, self._train, reading, costs))
+        if of_probe is not None and self._probe is not None:
+            self._background.submit(partial(_note_probe, self._probe, of_probe))
+        self._speak()
+        return self._background.spent()
+
+    def _note(self, outputs: Outputs, reading: Reading, costs: Mapping[str, float]) -> None:
+        snapshot = reading.snapshot()
+        if not outputs.history and self._prediction is not None:
+            self._prediction = self._shown(matched(self._prediction, snapshot))
+            outputs.write(self._prediction, {})
+        outputs.write(snapshot, {**summarize(snapshot), **costs})
+
+    def _shown(self, snapshot: Snapshot) -> Snapshot:
+        stats = tuple(entry for entry in snapshot.stats if entry.tap.layer in self._paths)
+        unknown = {path: why for path, why in snapshot.unknown.items() if path in self._paths}
+        return replace(snapshot, stats=stats, unknown=unknown)
+
+    def settle(self) -> None:
+        """Wait until what was taken is remembered and written."""
+        try:
+            self._background.wait()
+        except Exception as error:  # a fault of the monitor must not end the fit
+            announce(stood_aside(error))
+        self._speak()
+
+    def close(self) -> None:
+        """Settle, and take no more."""
+        self.settle()
+        for outputs in self._opened():
+            outputs.close()
+        self._speak()
+        self._background.close()
+
+    def _opened(self) -> list[Outputs]:
+        return [each for each in (self._train, self._probe) if each is not None]
+
+    def _speak(self) -> None:
+        for outputs in self._opened():
+            while outputs.complaints:
+                announce(outputs.complaints.pop())
+
+
+def _note_probe(outputs: Outputs, reading: Reading) -> None:
+    snapshot = reading.snapshot()
+    if outputs.history:
+        snapshot = drifted(snapshot, outputs.history[-1], outputs.history[0])
+    outputs.write(snapshot, summarize(snapshot))
