@@ -49,7 +49,7 @@ class VarianceMonitor(keras.callbacks.Callback):
     Args:
         log_dir: Directory to write to. `<log_dir>/train` gets the TensorBoard records,
             `<log_dir>/depth` variance over depth as theory predicts it and as it is measured, one
-            run a curve, `<log_dir>/snapshots.jsonl` all numbers as text.
+            run a curve, `<log_dir>/snapshots.jsonl` all numbers, a line a snapshot.
         update_freq: `"auto"` looks as often as `max_overhead` allows, `"epoch"` at the first step
             of each epoch, an integer `n` at every `n`-th training step.
         quantities: `"all"`, or the names of the `Quantity` members to record, such as
