@@ -193,7 +193,7 @@ class VarianceMonitor(keras.callbacks.Callback):
             return
         try:
             inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-            self._prediction = predict_signal(self.model, inputs)
+            self._prediction = predict_signal(self.model, backends.current().whole(inputs))
         except Exception as error:  # it is but a curve beside the measured one
             announce(
                 f"VarianceMonitor draws no prediction for model {self.model.name!r}. Reason: "
