@@ -222,9 +222,7 @@ def distribution_obstacle(model: Any) -> str | None:
     )
 
 
-def on_each_device(
-    model: Any, function: Callable[[Any], list[Any]], batch: Any
-) -> list[list[Any]]:
+def on_each_device(model: Any, function: Callable[[Any], list[Any]], batch: Any) -> list[list[Any]]:
     """Call a function with each device's part of a batch, as training does.
 
     Returns:
