@@ -216,7 +216,8 @@ class VarianceMonitor(keras.callbacks.Callback):
         assert self._meter is not None, "a watch has a meter"
         try:
             inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-            self._logbook.foresee(predict_signal(self.model, inputs))
+            whole = backends.current().whole(inputs)
+            self._logbook.foresee(predict_signal(self.model, whole))
         except Exception as error:  # it is but a curve beside the measured one
             announce(
                 f"VarianceMonitor draws no prediction for model {self.model.name!r}. Reason: "

@@ -6,10 +6,11 @@ Keras hands the tensors over are those of `hooks`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import keras
@@ -97,6 +98,18 @@ class ReadOnlyScope(keras.StatelessScope):
         return value
 
 
+@contextmanager
+def tapped(model: Any, nodes: Iterable[LayerNode], backend: Any) -> Iterator[None]:
+    """Let recorders hear of what happens in a model's layers, for as long as the context lasts.
+
+    It stands around all devices: their threads take turns, so none may set or take off what they
+    share.
+    """
+    layers = {id(node.layer): node.layer for node in nodes}
+    with hooks.hooked(model, list(layers.values())), backend.sources():
+        yield
+
+
 class Recorder:
     """Runs a training step without its effects and keeps what passes the taps.
 
@@ -125,8 +138,8 @@ class Recorder:
         self.taps: dict[tuple[int, Quantity, str], Captured] = {}
         self.gradients: dict[int, list[Any]] = {}
 
-    def run(self, model: Any, step: Callable[[Any], Any], data: Any) -> None:
-        """Run `step(data)` of a model; no variable is assigned and no optimizer applied.
+    def run(self, step: Callable[[Any], Any], data: Any) -> None:
+        """Run `step(data)` of a tapped model; no variable is assigned and no optimizer applied.
 
         With `missed` set afterwards, the step has read a variable that it made itself, in place of
         whose value there was its initial one. Now it has a value for a second recorder.
@@ -134,14 +147,10 @@ class Recorder:
         self._graph = self._backend.graph()
         scope = ReadOnlyScope(self._backend)
         try:
-            self._run(model, step, data, scope)
+            with hooks.recording(self), scope:
+                step(data)
         finally:
             self.missed = scope.missed
-
-    def _run(self, model: Any, step: Callable[[Any], Any], data: Any, scope: Any) -> None:
-        layers = list(self._layers.values())
-        with hooks.recording(self), hooks.hooked(model, layers), self._backend.sources(), scope:
-            step(data)
 
     def caught(self) -> list[Any]:
         """All tensors that were caught, in a fixed order; the loss last."""
@@ -149,15 +158,19 @@ class Recorder:
         gradients = [t for tensors in self.gradients.values() for t in tensors]
         return [*taps, *gradients, *([] if self.loss is None else [self.loss])]
 
-    def replace(self, tensors: Iterable[Any]) -> None:
-        """Put other tensors in the place of those that `caught` gave, as from an outer graph."""
-        others = iter(tensors)
+    def replace(self, devices: Iterable[Sequence[Any]]) -> None:
+        """Put what all devices caught in the place of what `caught` gave, as from an outer graph.
+
+        The examples of all devices count together. What is differentiated is the sum of their
+        losses, so its gradients by weights are the sums of theirs, as an optimizer applies them.
+        """
+        others = zip(*devices, strict=True)
         for tap in self.taps.values():
-            tap.tensors = list(islice(others, len(tap.tensors)))
-            tap.slopes = list(islice(others, len(tap.slopes)))
+            tap.tensors = list(chain(*islice(others, len(tap.tensors))))
+            tap.slopes = list(chain(*islice(others, len(tap.slopes))))
         for variable, held in self.gradients.items():
-            self.gradients[variable] = list(islice(others, len(held)))
-        self.loss = next(others, None)
+            self.gradients[variable] = [sum(each) for each in islice(others, len(held))]
+        self.loss = next((sum(each) for each in others), None)
 
     def call(self, layer: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Stand in for `layer.__call__`."""

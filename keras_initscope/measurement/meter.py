@@ -18,7 +18,7 @@ from keras import ops
 from keras_initscope import graph
 from keras_initscope.graph import LayerNode
 from keras_initscope.measurement import backends, packing
-from keras_initscope.measurement.capture import Captured, Recorder
+from keras_initscope.measurement.capture import Captured, Recorder, tapped
 from keras_initscope.measurement.histograms import sample
 from keras_initscope.measurement.packing import Entry, Layout
 from keras_initscope.records import ModelInfo, Quantity, Snapshot, StepInfo
@@ -119,8 +119,10 @@ class Meter:
         self._ready = self._late = self._tells_loss = self._seeded = self._gave_up = False
         self.setup_seconds = 0.0
         self.fault: Exception | None = None
-        if self._backend.replicas(model) > 1:
+        if step is not None and self._backend.replicas(model) > 1:
             self._give_up("it trains on several devices at once (tf.distribute)")
+        elif obstacle := self._backend.distribution_obstacle(model):
+            self._give_up(obstacle)
         names = (model.name, *(node.layer.name for node in self._all))
         self._refused = [name for name in names if not self._backend.takes_name(name)]
         if self._refused:
@@ -162,7 +164,7 @@ class Meter:
     def before(self, batch: Any) -> None:
         """Look at the model just before it trains on `batch`."""
         started, traces = time.perf_counter(), self._traces()
-        self._look = self._look_at(self._backend.without_optionals(batch))
+        self._look = self._look_at(self._backend.as_trained_on(self._model, batch))
         if self._traces() > traces:
             self.setup_seconds += time.perf_counter() - started
 
@@ -256,11 +258,16 @@ class Meter:
     def _recorded(self, batch: Any) -> Recorder:
         recorders: list[Recorder] = []
 
-        def run(batch: Any) -> list[Any]:
+        def record(batch: Any) -> list[Any]:
             # All layers are followed for the sake of their order; the chosen ones are measured.
-            recorders.append(Recorder(self._all, self._quantities, self._backend))
-            recorders[-1].run(self._model, self._run_step, batch)
-            return recorders[-1].caught()
+            recorder = Recorder(self._all, self._quantities, self._backend)
+            recorders.append(recorder)
+            recorder.run(self._run_step, batch)
+            return recorder.caught()
+
+        def run(batch: Any) -> list[list[Any]]:
+            with tapped(self._model, self._all, self._backend):
+                return self._backend.on_each_device(self._model, record, batch)
 
         # Only the step itself is compiled by XLA, as it is in training: reductions take it long to
         # compile and gain nothing by it.

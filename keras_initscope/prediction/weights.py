@@ -161,8 +161,9 @@ def values_of(variable: Any) -> NDArray[np.float64]:
 
 def as_array(tensor: Any) -> NDArray[np.float64]:
     """Any array, tensor or variable in double precision."""
-    # Of a variable by way of a tensor: NumPy warns of how TensorFlow's variables hand over theirs.
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(tensor)), dtype=float)
+    # Of a variable by way of a tensor, for which one that is mirrored on several devices must be
+    # copied: NumPy warns of how TensorFlow's variables hand over theirs.
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.copy(tensor)), dtype=float)
 
 
 def measured(values: Any, fan_in: float = 1) -> Weights:

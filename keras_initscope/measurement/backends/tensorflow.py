@@ -21,9 +21,11 @@ from tensorflow.python.framework import op_def_registry
 #: Stateful ops that change nothing outside the graph, by prefix.
 _HARMLESS = (
     "Assert",
+    "Collective",
     "HashTable",
     "LookupTableFind",
     "LookupTableSize",
+    "Nccl",
     "PartitionedCall",
     "Print",
     "ReadVariableOp",
@@ -55,6 +57,7 @@ _WHERE = (
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 #: How many shapes of batches get a graph of their own; the last batch is often a shorter one.
 _EXACT_SHAPES = 3
+_PerReplica = tf.types.experimental.distributed.PerReplica
 _GRID = np.linspace(-12.0, 12.0, 1921, dtype=np.float32)
 
 
@@ -208,7 +211,42 @@ def replicas(model: Any) -> int:
     return int(model.distribute_strategy.num_replicas_in_sync)
 
 
-def inner(function: Callable[[Any], list[Any]], *, jit: bool) -> Callable[[Any], list[Any]]:
+def distribution_obstacle(model: Any) -> str | None:
+    """Why what the model's devices compute cannot be brought together; `None` where it can."""
+    strategy = model.distribute_strategy
+    if replicas(model) == 1 or isinstance(strategy, tf.distribute.MirroredStrategy):
+        return None
+    return (
+        f"it trains under {type(strategy).__name__}, and of those that train on several devices "
+        "MirroredStrategy alone is measured"
+    )
+
+
+def on_each_device(model: Any, function: Callable[[Any], list[Any]], batch: Any) -> list[list[Any]]:
+    """Call a function with each device's part of a batch, as training does.
+
+    Returns:
+        What the function returned, one list a device.
+    """
+
+    @tf.autograph.experimental.do_not_convert
+    def call(part: Any) -> list[Any]:
+        return function(keras.tree.map_structure(_of_unknown_length, part))
+
+    strategy = model.distribute_strategy
+    found = strategy.run(call, args=(batch,))
+    parts = [strategy.experimental_local_results(value) for value in found]
+    return [list(values) for values in zip(*parts, strict=True)]
+
+
+def _of_unknown_length(part: Any) -> Any:
+    """A device that no example is left for: Keras' losses are no scalars where it knows of that."""
+    if not isinstance(part, tf.Tensor) or part.shape.rank == 0 or part.shape[0] != 0:
+        return part
+    return tf.compat.v1.placeholder_with_default(part, (None, *part.shape[1:]))
+
+
+def inner(function: Callable[[Any], Any], *, jit: bool) -> Callable[[Any], Any]:
     """A part of a graph that XLA compiles, or the function as it is."""
     return tf.function(function, autograph=False, jit_compile=True) if jit else function
 
@@ -251,7 +289,7 @@ class Compiled:
         """
         shapes = tuple(
             (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, tf.Tensor) else str(leaf)
-            for leaf in keras.tree.flatten(args)
+            for leaf in tf.nest.flatten(args, expand_composites=True)
         )
         if shapes not in self._ready:
             self._ready[shapes] = self._traced(args)
@@ -337,10 +375,36 @@ def without_optionals(batch: Any) -> Any:
     )
 
 
+def as_trained_on(model: Any, batch: Any) -> Any:
+    """A batch as the model's devices take it, each its part, without what stands for `None`."""
+    batch = without_optionals(batch)
+    devices = replicas(model)
+    if devices == 1 or any(isinstance(part, _PerReplica) for part in keras.tree.flatten(batch)):
+        return batch
+
+    def dealt(part: Any) -> Any:
+        if part is None:
+            return None
+        rows = np.array_split(np.arange(part.shape[0]), devices)
+        return model.distribute_strategy.experimental_distribute_values_from_function(
+            lambda context: tf.gather(part, rows[context.replica_id_in_sync_group])
+        )
+
+    return keras.tree.map_structure(dealt, batch)
+
+
+def whole(batch: Any) -> Any:
+    """The parts of a batch that each device takes, as one batch again."""
+    return keras.tree.map_structure(
+        lambda part: tf.concat(part.values, 0) if isinstance(part, _PerReplica) else part, batch
+    )
+
+
 def symbolic_batch(iterator: Any) -> Any:
     """The shapes and dtypes of the batches that an iterator gives, as Keras tensors."""
 
     def symbolic(spec: Any) -> Any:
+        spec = _of_one_device(spec)
         if isinstance(spec, tf.OptionalSpec | tf.NoneTensorSpec | None):
             return None
         dtype = keras.backend.standardize_dtype(spec.dtype)
@@ -373,6 +437,8 @@ class Replay:
             asked: How many whoever gets it asks for. Where there are fewer, it ends; else asking
                 for more would wait for ever.
         """
+        if isinstance(iterator, tf.distribute.DistributedIterator):
+            return _redistributed(batches, iterator)
         spec = iterator.element_spec
         parts = tf.nest.flatten(spec)
         if len(batches) < asked or not all(isinstance(part, tf.TensorSpec) for part in parts):
@@ -384,6 +450,31 @@ class Replay:
         for batch in batches:
             self._queue.enqueue(tf.nest.flatten(batch))
         return self._lasting
+
+
+def _redistributed(batches: Sequence[Any], iterator: Any) -> Any:
+    """A distributed iterator over batches that were taken out of one."""
+    strategy = iterator._strategy
+    spec = keras.tree.map_structure(_of_one_device, iterator.element_spec)
+
+    def parts(context: Any) -> Any:
+        """Each device's part of each batch, in turn."""
+        dealt = [
+            keras.tree.map_structure(
+                lambda part, i=i: strategy.experimental_local_results(part)[i], batch
+            )
+            for batch in batches
+            for i in range(strategy.num_replicas_in_sync)
+        ]
+        return _Retyped(_dataset(dealt), spec)
+
+    distributed = strategy.distribute_datasets_from_function(parts, iterator._options)
+    # Under the original's type, cardinality and all, so that nothing is traced anew.
+    return iterator._type_spec._from_components(iter(distributed)._iterators)
+
+
+def _of_one_device(spec: Any) -> Any:
+    return getattr(spec, "_value_specs", (spec,))[0]
 
 
 def _dataset(batches: Sequence[Any]) -> Any:
