@@ -12,8 +12,9 @@ from feeds import FEEDS, drawn, first_weights, taken
 from keras import ops
 from measuring import assert_agree, reference
 from pairwise import covering, pairwise
+from stacks import LAYERS
 from training import assert_nothing_left, assert_same_training, class_attributes, fresh, train
-from zoo import BATCH, LAYERS, MODELS, REGULARIZERS, build
+from zoo import BATCH, MODELS, REGULARIZERS, build
 
 from keras_initscope import VarianceMonitor, graph
 
