@@ -58,7 +58,7 @@ def _makes_sense(case):
         (stateful and case.get("rows", 0) % BATCH)  # it takes batches of one size
         or (many and case.get("feed") in ("classes", "weighted"))  # Keras takes none there
         # Keras does not add losses of several types.
-        or (case.get("precision") in ("float64",) and case.get("regularizers") == "weights")
+        or (case.get("precision") == "float64" and case.get("regularizers") == "weights")
         or (
             case.get("precision", "float32") != "float32" and case.get("regularizers") == "activity"
         )
@@ -178,6 +178,9 @@ def assert_is_the_step(snapshot, expected, rel):
         rows = reference(values)
         if key[0] != "activation":
             del rows["signal"], rows["constant"]
+        if rows["root_mean_square"] < rel / 10:  # zero but for rounding, as a bias' before its norm
+            assert found[key].values["root_mean_square"] < rel, key
+            continue
         try:
             assert_agree(found[key].values, rows, rel * _conditioning(rows))
         except AssertionError as error:

@@ -267,6 +267,7 @@ def test_batches_of_ever_new_sizes_are_not_traced_for_ever(tmp_path, monkeypatch
     model.fit(X, Y, batch_size=8, epochs=2, verbose=0, callbacks=[monitor])
     assert max(part.traces for part in made) == 2  # whole batches and the ragged one
     made.clear()
+    model, monitor = compiled(), VarianceMonitor(tmp_path, 1, quantities=["activation"])
     sizes = [8, 6, 5, 7, 3, 9]
 
     def batches():
