@@ -39,8 +39,8 @@ class Background:
             Exception: What the job raised.
         """
         if self._pending is not None:
-            seconds = self._pending.result()
-            self._pending, self._seconds = None, self._seconds + seconds
+            pending, self._pending = self._pending, None  # a fault is told once
+            self._seconds += pending.result()
 
     def spent(self) -> float:
         """Seconds of computing in jobs that are done and of which this has not told before."""
