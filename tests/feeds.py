@@ -6,7 +6,8 @@ A feed gives the arguments of `fit`. Beside it stands what it makes of the first
 import keras
 import numpy as np
 import tensorflow as tf
-from zoo import BATCH, TOKENS
+from stacks import TOKENS
+from zoo import BATCH
 
 CLASS_WEIGHTS = {0: 1.0, 1: 5.0}
 

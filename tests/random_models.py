@@ -120,7 +120,7 @@ class Called(keras.Model):
         super().__init__()
         self.parts, self.out = parts, out
 
-    def call(self, x):
+    def call(self, x, training=False):
         for part in self.parts:
             x = part(x)
         return self.out(x)

@@ -1,13 +1,16 @@
-"""Training with the monitor is bit-identical to training without it, and nothing is left behind."""
+"""What the matrix of models and modes leaves over: schedules, code of one's own, several monitors.
+
+Training with the monitor is bit-identical to training without it, and nothing is left behind.
+"""
 
 import functools
-import random
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, ops
+from training import assert_same_training, fresh, train
 
 import keras_initscope as initscope
 
@@ -21,51 +24,11 @@ def _data(*shape, rows=ROWS):
     return x, rng.normal(size=(rows, 2)).astype(np.float32)
 
 
-def mlp():
-    model = keras.Sequential(
-        [
-            keras.Input((5,)),
-            layers.Dense(6, activation="tanh", kernel_regularizer="l2"),
-            layers.Dropout(0.3),
-            layers.ActivityRegularization(l2=0.1),
-            initscope.layers.RReLU(),
-            layers.Dense(2),
-        ]
-    )
-    return model, _data(5)
-
-
 def small():
     """Something random, quick to trace."""
     return keras.Sequential([keras.Input((5,)), layers.Dropout(0.3), layers.Dense(2)]), _data(
         5, rows=RAGGED
     )
-
-
-def cnn():
-    model = keras.Sequential(
-        [
-            keras.Input((4, 4, 1)),
-            layers.RandomFlip(),
-            layers.Conv2D(3, 3, activation="relu"),
-            layers.BatchNormalization(),
-            layers.GlobalAveragePooling2D(),
-            layers.GaussianDropout(0.2),
-            layers.Dense(2),
-        ]
-    )
-    return model, _data(4, 4, 1)
-
-
-def spectral():
-    model = keras.Sequential(
-        [
-            keras.Input((5,)),
-            layers.SpectralNormalization(layers.Dense(4, activation="tanh")),
-            layers.Dense(2),
-        ]
-    )
-    return model, _data(5)
 
 
 class Python(layers.Layer):
@@ -156,191 +119,49 @@ def custom():
     return Custom(parts), _data(5)
 
 
-MODELS = [mlp, cnn, spectral, python, lstm, subclassed, custom]
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches from Python, with weights."""
-
-    def __init__(self, x, y):
-        super().__init__()
-        self.x, self.y = x, y
-
-    def __len__(self):
-        return 3
-
-    def __getitem__(self, i):
-        rows = slice(i * BATCH, (i + 1) * BATCH)
-        return self.x[rows], self.y[rows], np.arange(1.0, len(self.x[rows]) + 1)
-
-
-def arrays(x, y):
-    return {"x": x, "y": y, "batch_size": BATCH}
-
-
-def weighted(x, y):
-    return {"x": x, "y": y, "batch_size": BATCH, "sample_weight": np.linspace(0, 2, RAGGED)}
-
-
-def validated(x, y):
-    return {**arrays(x, y), "validation_split": 0.2}
-
-
-def dataset(x, y):
-    data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(RAGGED, seed=1)
-    return {"x": data.batch(BATCH), "shuffle": False}
-
-
-def endless(x, y):
-    data = tf.data.Dataset.from_tensor_slices((x, y)).repeat().batch(BATCH)
-    return {"x": data, "steps_per_epoch": 4, "shuffle": False}
-
-
-def pydataset(x, y):
-    return {"x": Batches(x, y)}
-
-
-def generator(x, y):
-    def batches():
-        while True:
-            for i in range(3):
-                yield x[i * BATCH : (i + 1) * BATCH], y[i * BATCH : (i + 1) * BATCH]
-
-    return {"x": batches(), "steps_per_epoch": 3, "shuffle": False}
-
-
-def uncounted(x, y):
-    """Nobody knows how many batches there are, nor how long each is."""
-    data = tf.data.Dataset.from_generator(
-        lambda: ((x[i : i + BATCH], y[i : i + BATCH]) for i in range(0, RAGGED, BATCH)),
-        output_signature=(tf.TensorSpec((None, 5)), tf.TensorSpec((None, 2))),
-    )
-    return {"x": data, "shuffle": False}
-
-
-def train(build, feed, monitors, *, optimizer="adam", epochs=2, **compiled):
+def trained(build, monitors=(), **compiled):
     """Everything that training leaves, in exact bits."""
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(7)
-    model, (x, y) = build()
-    model.compile(optimizer() if callable(optimizer) else optimizer, "mse", **compiled)
-    history = model.fit(epochs=epochs, verbose=0, callbacks=monitors, **feed(x, y))
-    variables = [*model.variables, *model.optimizer.variables]
-    variables += getattr(model, "second", model.optimizer).variables
-    state = [np.asarray(ops.convert_to_tensor(v)) for v in variables]
-    state.append(np.asarray(keras.random.randint((4,), 0, 1 << 30)))
-    state.append(np.asarray([np.random.random(), random.random()]))  # noqa: NPY002
-    return model, state, history.history
+    model, (x, y) = fresh(build)
+    compiled = {"optimizer": "adam", "loss": "mse", "jit_compile": False, **compiled}
+    return train(model, compiled, [{"x": x, "y": y, "batch_size": BATCH, "epochs": 2}], monitors)
 
 
-@functools.cache
-def plain(build, feed, **kwargs):
-    """What training leaves without a monitor."""
-    _, state, history = train(build, feed, [], **kwargs)
-    return state, history
+plain = functools.cache(trained)
 
 
-def assert_identical(build, feed, tmp_path, update_freq=1, measured=True, **kwargs):
-    state, plain_history = plain(build, feed, **kwargs)
+def assert_identical(build, tmp_path, update_freq=1, **compiled):
     monitor = initscope.VarianceMonitor(tmp_path, update_freq=update_freq)
-    model, watched, history = train(build, feed, [monitor], **kwargs)
-    assert history == plain_history
-    assert len(watched) == len(state)
-    for mine, theirs in zip(watched, state, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    watched = trained(build, (monitor,), **compiled)
+    assert_same_training(watched, plain(build, **compiled))
     quantities = {str(s.tap.quantity) for snapshot in monitor.history for s in snapshot.stats}
-    assert ("kernel_gradient" in quantities) == measured
-    return model, monitor
+    assert "kernel_gradient" in quantities
 
 
-@pytest.mark.parametrize("build", MODELS)
-def test_every_kind_of_model(build, tmp_path):
-    assert_identical(build, arrays, tmp_path, jit_compile=False)
-
-
-# Compiling takes long, hence of the others only in `make slow`.
-@pytest.mark.parametrize(
-    "build", [pytest.param(m, marks=[pytest.mark.slow] * (m not in (mlp, cnn))) for m in MODELS]
-)
-def test_every_kind_of_model_compiled(build, tmp_path):
-    assert_identical(build, arrays, tmp_path, jit_compile=True)
+# Compiling takes long, hence only in `make slow`.
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("build", [python, subclassed])
+def test_code_of_ones_own(build, jit, tmp_path):
+    assert_identical(build, tmp_path, jit_compile=jit)
 
 
 @pytest.mark.parametrize(
     ("update_freq", "execution"), [(2, 1), ("epoch", 3), ("auto", 1), ("auto", 3), (2, 3)]
 )
 def test_every_schedule(update_freq, execution, tmp_path):
-    assert_identical(
-        small, arrays, tmp_path, update_freq, steps_per_execution=execution, jit_compile=False
-    )
-
-
-FEEDS = [weighted, validated, dataset, endless, pydataset, generator, uncounted]
-
-
-@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras, where none is counted
-@pytest.mark.parametrize("feed", FEEDS)
-def test_every_kind_of_data(feed, tmp_path):
-    execution = 2 if feed in (dataset, generator) else 1
-    assert_identical(small, feed, tmp_path, steps_per_execution=execution, jit_compile=False)
-
-
-def test_class_weights(tmp_path):
-    def classes():
-        model = keras.Sequential([keras.Input((5,)), layers.Dense(1, "sigmoid")])
-        x, y = _data(5)
-        return model, (x, (y[:, :1] > 0).astype("float32"))
-
-    def feed(x, y):
-        return {"x": x, "y": y, "batch_size": BATCH, "class_weight": {0: 1.0, 1: 5.0}}
-
-    assert_identical(classes, feed, tmp_path, jit_compile=False)
-
-
-def test_running_eagerly(tmp_path):
-    assert_identical(small, arrays, tmp_path, epochs=1, run_eagerly=True)
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision(policy, tmp_path):
-    before = keras.config.dtype_policy()
-
-    def mixed():
-        keras.config.set_dtype_policy(policy)
-        try:
-            return small()
-        finally:
-            keras.config.set_dtype_policy(before)
-
-    assert_identical(mixed, arrays, tmp_path, jit_compile=False)
-
-
-def test_an_optimizer_with_every_extra(tmp_path):
-    def optimizer():
-        return keras.optimizers.AdamW(
-            keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5),
-            clipnorm=1.0,
-            use_ema=True,
-            gradient_accumulation_steps=2,
-            loss_scale_factor=8.0,
-        )
-
-    assert_identical(small, arrays, tmp_path, optimizer=optimizer, jit_compile=False)
+    assert_identical(small, tmp_path, update_freq, steps_per_execution=execution)
 
 
 def test_two_monitors_at_once(tmp_path):
-    state, _ = plain(small, arrays, jit_compile=False)
     monitors = [
         initscope.VarianceMonitor(tmp_path / "1", update_freq=2),
         initscope.VarianceMonitor(tmp_path / "2", update_freq=3, quantities=["activation"]),
     ]
-    model, watched, _ = train(small, arrays, monitors, jit_compile=False)
-    for mine, theirs in zip(watched, state, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    watched = trained(small, monitors)
+    assert_same_training(watched, plain(small))
     assert [s.step for s in monitors[0].history] == [0, 2, 4, 5]
     assert [s.step for s in monitors[1].history] == [0, 3, 5]
     assert {str(s.tap.quantity) for s in monitors[1].history[0].stats} == {"activation"}
-    assert type(model.train_function).__name__ != "Watch"
+    assert type(watched.model.train_function).__name__ != "Watch"
 
 
 def _attributes(model):

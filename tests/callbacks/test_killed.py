@@ -65,9 +65,7 @@ def _steps_in_both_files(log_dir):
 
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
-    # Children come from one process that has imported everything and run nothing.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["keras_initscope", __name__])
+    context = multiprocessing.get_context("spawn")
     rng = random.Random(0)
     for number in range(KILLS):
         log_dir = str(tmp_path / str(number))
