@@ -30,7 +30,9 @@ def _train(log_dir, told):
     model.compile("sgd", "mse", jit_compile=False)
     x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
     monitor = VarianceMonitor(log_dir, update_freq=1, outputs=["tensorboard", "snapshots"])
-    model.fit(x, np.ones((8, 8)), batch_size=8, epochs=10**6, verbose=0, callbacks=[monitor])
+    model.fit(
+        x, np.ones((8, 8)), batch_size=8, epochs=10**6, verbose=0, callbacks=[monitor, Tell()]
+    )
 
 
 def _killed(context, log_dir, wait):
