@@ -54,7 +54,7 @@ def _snapshot(tensors: list[np.ndarray]) -> Snapshot:
     for number, tensor in enumerate(tensors):
         tap = Tap(layer="dense", quantity=Quantity.ACTIVATION, depth=number, size=tensor.size)
         values = {"minimum": float(tensor.min()), "maximum": float(tensor.max())}
-        histogram = collect(tensor[None])[0]
+        histogram = collect(tensor)
         stats.append(TensorStats(tap=tap, values=values, histogram=histogram))
     info = StepInfo(loss=1.0, learning_rate=0.1, time=0.0)
     return Snapshot(step=0, info=info, stats=tuple(stats))

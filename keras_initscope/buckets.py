@@ -25,19 +25,17 @@ _Array = NDArray[np.float64]
 _Whole = NDArray[np.integer[Any]]
 
 
-def collect(values: NDArray[np.float32]) -> list[Histogram]:
+def collect(values: NDArray[np.float32]) -> Histogram:
     """Count values.
 
     Args:
-        values: `(tensors, values)` array.
+        values: Of any shape.
 
     Returns:
-        The occupied buckets of each tensor. The bucket of -0.0 is merged into that of +0.0.
+        The occupied buckets. The bucket of -0.0 is merged into that of +0.0.
     """
-    return [_occupied(np.bincount(row, minlength=BUCKETS)) for row in bucket_of(values)]
-
-
-def _occupied(counts: _Whole) -> Histogram:
+    numbers = np.ascontiguousarray(values, np.float32).view(np.uint32) >> _SHIFT
+    counts = np.bincount(numbers.ravel().astype(np.int64), minlength=BUCKETS)
     counts[0] += counts[_HALF]
     counts[_HALF] = 0
     buckets = np.flatnonzero(counts)

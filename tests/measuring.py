@@ -22,11 +22,10 @@ def measure(tensors, quantity=Quantity.ACTIVATION, slopes=(), **kwargs):
     return stats
 
 
-def measure_stack(tensors):
-    """Statistics of many entries of one shape, which are reduced together."""
+def measure_stack(tensors, kind=Quantity.ACTIVATION):
+    """Statistics of many entries, which are reduced together as far as their shapes allow."""
 
     def look(tensors):
-        kind = Quantity.ACTIVATION
         return packing.pack(
             [
                 Entry(layer=f"a{depth}", quantity=kind, depth=depth, tensors=[tensor])

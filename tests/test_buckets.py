@@ -18,7 +18,7 @@ def _bucket(values):
 
 
 def _histogram(values):
-    return collect(np.asarray(values, np.float32)[None])[0]
+    return collect(np.asarray(values, np.float32))
 
 
 def linear_bins(histogram, bins=30, limits=None):
@@ -96,15 +96,6 @@ def test_what_is_counted_is_left_alone():
     values = np.float32([[-0.0, 1.0]])
     values.flags.writeable = False
     collect(values)
-
-
-def test_several_tensors_are_collected_apart():
-    rows = [[0.0, -0.0, -0.0], [-0.0] * 3, [1.0, -1.0, 1.0], [-0.0, np.nan, np.inf]]
-    for histogram, row in zip(collect(np.float32(rows)), rows, strict=True):
-        alone = _histogram(row)
-        np.testing.assert_array_equal(histogram.buckets, alone.buckets)
-        np.testing.assert_array_equal(histogram.counts, alone.counts)
-        assert histogram.total == len(row)
 
 
 @pytest.mark.parametrize("bins_of", [linear_bins, log_bins])

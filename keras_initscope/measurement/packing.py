@@ -25,6 +25,9 @@ from keras_initscope.records import Histogram, Quantity, Tap, TensorStats, Units
 #: the copy as long as the stack stays in the cache.
 _STACKED = 1 << 18
 _MOST = 64  # tensors in a stack
+#: Elements up to which tensors without units are brought to one length: each shape of its own would
+#: have to be traced.
+_PADDED = 1 << 13
 
 
 @dataclass(kw_only=True, slots=True)
@@ -110,7 +113,8 @@ def pack(entries: Iterable[Entry], backend: Any) -> tuple[list[Any], Layout]:
     for group in _groups(entries):
         first = group[0][0]
         rows = statistics.rows(signal=first.is_signal, sloped=first.is_sloped)
-        trailing = tuple(first.tensors[0].shape[1:])  # of an image the rows and columns too
+        # Of an image the rows and columns too; what is short is not sampled.
+        trailing = () if _padded_length(first) else tuple(first.tensors[0].shape[1:])
         key = rows, trailing, len(group), bool(first.units)  # of many groups, many are alike
         part = partial(_reduce, rows, trailing, backend, bool(first.units))
         reduce = shared.setdefault(key, backend.shared(part))
@@ -137,28 +141,54 @@ def _groups(entries: Iterable[Entry]) -> list[list[list[Entry]]]:
 
 
 def _group_key(entry: Entry) -> Any:
+    if length := _padded_length(entry):
+        return length
     shapes = tuple(tuple(tensor.shape) for tensor in entry.tensors)
     return (entry.is_signal, entry.is_sloped, entry.unit_axis, shapes)
 
 
+def _size(entry: Entry) -> int | None:
+    shapes = [tensor.shape for tensor in entry.tensors]
+    return None if any(None in shape for shape in shapes) else sum(map(prod, shapes))
+
+
+def _padded_length(entry: Entry) -> int:
+    """The length to which a tensor is brought, a power of 16; 0 where it keeps its shape."""
+    size = _size(entry)
+    if entry.is_signal or size is None or size > _PADDED:
+        return 0
+    return min(_PADDED, 1 << 4 * -(-max(1, size - 1).bit_length() // 4))
+
+
 def _height(count: int, entry: Entry) -> int:
     """How many tensors to stack of so many like those of an entry."""
-    shapes = [tensor.shape for tensor in entry.tensors]
-    if any(None in shape for shape in shapes):
+    size = _padded_length(entry) or _size(entry)
+    if size is None:
         return 1
-    most = min(_MOST, max(1, _STACKED // max(1, sum(map(prod, shapes)))))
+    most = min(_MOST, max(1, _STACKED // max(1, size)))
+    if _padded_length(entry):
+        return most
     # Stacks of one height share a part of the graph; tracing another takes longer than running it.
     even = max(height for height in range(1, most + 1) if count % height == 0)
     return even if 2 * even >= most else most
 
 
 def _stacked(entries: Sequence[Entry]) -> tuple[Any, ...]:
-    """Values, and slopes and bounds where there are any, of tensors of one shape."""
+    """Values, slopes and bounds where there are any, and padding, of tensors of one length."""
+    if length := _padded_length(entries[0]):
+        padding = [length - (_size(entry) or 0) for entry in entries]
+        padded = [_padded(entry, more) for entry, more in zip(entries, padding, strict=True)]
+        return ops.stack(padded), None, None, ops.array(padding, "float32")
     values = ops.stack([_matrix(entry, entry.tensors) for entry in entries])
     if not entries[0].is_sloped:
         return (values,)
     slopes = ops.stack([_matrix(entry, entry.slopes) for entry in entries])
     return values, slopes, ops.array([entry.slope_bound for entry in entries], "float32")
+
+
+def _padded(entry: Entry, more: int) -> Any:
+    values = ops.cast(_matrix(entry, entry.tensors), "float32")
+    return ops.pad(values, ((0, more), (0, 0)), constant_values=float("nan")) if more else values
 
 
 def _reduce(
@@ -169,13 +199,16 @@ def _reduce(
     values: Any,
     slopes: Any = None,
     bounds: Any = None,
+    padding: Any = None,
 ) -> list[Any]:
     """A table of the tensors' numbers, their samples, and what their units do."""
     tensors = values.shape[0]
     flat = ops.reshape(values, (tensors, -1))
     chosen = ops.cast(histograms.sample(flat, trailing), "float32")
     sizes = [ops.full((tensors, 1), ops.shape(each)[1], "int32") for each in (flat, chosen)]
-    view = View(values, slopes, bounds)
+    if padding is not None:
+        sizes[0] -= ops.cast(padding, "int32")[:, None]
+    view = View(values, slopes, bounds, padding)
     numbers = backend.bits(statistics.table(rows, view))
     parts = [ops.concatenate([*sizes, numbers], axis=1), backend.bits(chosen)]
     if by_unit:
@@ -223,7 +256,9 @@ def unpack(packed: NDArray[np.int32], layout: Layout) -> list[TensorStats]:
         table = rows(tensors, block.width)
         samples = rows(tensors, int(table[0, 1])).view(np.float32)
         units = rows(tensors, 2 * block.units).view(np.float32).astype(np.float64)
-        found.extend(_records(table, collect(samples), units, block))
+        # Of a sample, all; of a tensor brought to a length, what is its own.
+        counted = [collect(row[:size]) for row, size in zip(samples, table[:, 0], strict=True)]
+        found.extend(_records(table, counted, units, block))
     order = {quantity: number for number, quantity in enumerate(Quantity)}
     found.sort(key=lambda s: (s.tap.depth, order[s.tap.quantity], s.tap.part))
     return found

@@ -70,17 +70,22 @@ class View:
         values: `(tensors, examples, units)` tensor of any float dtype.
         slopes: Like `values`: the activation function's derivative at each element, or `None`.
         bounds: `(tensors,)` greatest slope that each activation function has, or `None`.
+        padding: `(tensors,)` number of NaNs at the end of each, which only bring all to one
+            length, or `None`.
     """
 
-    def __init__(self, values: Any, slopes: Any = None, bounds: Any = None) -> None:
-        self._raw, self._slopes, self._bounds = values, slopes, bounds
+    def __init__(
+        self, values: Any, slopes: Any = None, bounds: Any = None, padding: Any = None
+    ) -> None:
+        self._raw, self._slopes, self._bounds, self._padding = values, slopes, bounds, padding
         self._in_pieces = _is_large(values)
         self._known: Callable[[Any], Any] = lambda piece: piece
         self._ready = self._prepared()
-        self.size = _length(values) * values.shape[2]
+        self.size = _length(values) * values.shape[2] - (0.0 if padding is None else padding)
 
     def _prepared(self) -> _Ready:
-        if self._in_pieces or _known_size(self._raw) <= _SMALL:
+        is_small = _known_size(self._raw) <= _SMALL
+        if self._in_pieces or is_small or self._padding is not None:
             return _Ready(*self._careful())
         values = ops.cast(self._raw, "float32")
         sums, low, high = ops.sum(values, 1), ops.min(values, (1, 2)), ops.max(values, (1, 2))
@@ -140,7 +145,7 @@ class View:
     @property
     def nonfinite(self) -> Any:
         """`(tensors,)` number of non-finite elements."""
-        return ops.sum(self._ready.nonfinite, 1)
+        return ops.sum(self._ready.nonfinite, 1) - (0.0 if self._padding is None else self._padding)
 
     @cached_property
     def _unit_count(self) -> Any:

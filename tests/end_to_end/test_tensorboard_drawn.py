@@ -97,7 +97,7 @@ def measured(depth, layer, values_at, step):
             "minimum": float(finite.min(initial=np.inf)),
             "maximum": float(finite.max(initial=-np.inf)),
         },
-        histogram=collect(values[None])[0],
+        histogram=collect(values),
     )
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 from measuring import assert_agree, measure, measure_stack, reference
 
-from keras_initscope.measurement import statistics
+from keras_initscope.measurement import histograms, packing, statistics
 from keras_initscope.measurement.backends import tensorflow as backend
 from keras_initscope.records import Quantity
 
@@ -143,6 +143,36 @@ def test_signal_and_constant_make_up_the_mean_square():
         found = measure([ops.array(_float32(name))]).values
         together = found["signal"] + found["constant"]
         assert together == pytest.approx(found["root_mean_square"] ** 2, rel=1e-5)
+
+
+def test_weights_of_many_shapes_are_reduced_together_to_the_numbers_of_each(monkeypatch):
+    """They are brought to one length with NaNs, which must leave no trace."""
+    shapes = [(1,), (2, 3), (16,), (17,), (3, 5, 4), (256,), (257,), (40, 60), (90, 91), (8_192,)]
+    shapes = shapes * 8 + [(8_193,), (0, 3)]
+    values = [RNG.normal(1.0, 2.0, size=shape).astype(np.float32) for shape in shapes]
+    values[1].flat[0], values[6].flat[3], values[12].flat[2] = np.nan, np.inf, 0.0
+    reductions, original = [], packing._reduce
+    monkeypatch.setattr(
+        packing, "_reduce", lambda *args: (reductions.append(1), original(*args))[1]
+    )
+    found = measure_stack([ops.array(array) for array in values], Quantity.BIAS)
+    assert len(reductions) <= 8
+    for array, stats in zip(values, found, strict=True):
+        assert stats.tap.size == array.size
+        assert stats.histogram.total == min(array.size, histograms.SAMPLE)
+        if array.size:
+            expected = reference(array)
+            del expected["signal"], expected["constant"]
+            assert_agree(stats.values, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_weights_of_several_dtypes_too(dtype):
+    tensors = [ops.cast(ops.array(VALUES["normal"]), kind) for kind in ("float32", dtype)]
+    for tensor, stats in zip(tensors, measure_stack(tensors, Quantity.KERNEL), strict=True):
+        expected = reference(np.asarray(ops.cast(tensor, "float64")))
+        del expected["signal"], expected["constant"]
+        assert_agree(stats.values, expected)
 
 
 def test_a_batch_collapsed_to_one_vector_has_no_signal():

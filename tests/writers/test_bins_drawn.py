@@ -12,7 +12,7 @@ from keras_initscope.writers import TensorBoardWriter, bins
 
 def counted(values):
     """The histogram of values, counted with NumPy."""
-    return collect(np.asarray(values, np.float32)[None])[0]
+    return collect(np.asarray(values, np.float32))
 
 
 def linear_bins(histogram, limits):
