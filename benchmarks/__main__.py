@@ -13,13 +13,14 @@ import time
 import keras
 import tensorflow as tf
 
-from benchmarks import applications, calibration, fit, histogram, prediction, writing
+from benchmarks import applications, calibration, fit, histogram, large, prediction, writing
 from benchmarks.measuring import table
 
 BENCHMARKS = {
     "writing": writing.run,
     "histogram": histogram.run,
     "fit": fit.run,
+    "large": large.run,
     "calibration": calibration.run,
     "prediction": prediction.run,
     "applications": applications.run,
