@@ -57,6 +57,9 @@ def run(quick: bool) -> Iterator[Row]:
             say(f"{name}, {steps} steps, {'watched' if watched else 'plain'}")
             found[watched] = alone(trained, name, steps, watched)
         plain, watch = found[False], found[True]
+        more, log = (
+            (a - b) / 2**20 for a, b in ((watch["peak"], plain["peak"]), (watch["log"], 0))
+        )
         yield Row(
             what=f"{name}: {steps} steps, default settings, {watch['looks']} looks",
             result=f"{watch['seconds'] / plain['seconds']:.2f} x plain in all "
@@ -67,8 +70,7 @@ def run(quick: bool) -> Iterator[Row]:
         yield Row(
             what=f"{name}: peak memory, and the log",
             result=f"{watch['peak'] / plain['peak']:.2f} x plain "
-            f"({(watch['peak'] - plain['peak']) / 2**20:+.0f} MiB); {watch['log'] / 2**20:.1f} MiB, "
-            f"{watch['log'] / watch['looks'] / 2**20:.2f} MiB a look",
+            f"({more:+.0f} MiB); {log:.1f} MiB, {log / watch['looks']:.2f} MiB a look",
             target="<= 1.10 x",
         )
 
