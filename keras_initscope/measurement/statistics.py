@@ -260,7 +260,7 @@ STATISTICS: tuple[Statistic, ...] = (
         of=lambda view: ops.sqrt(view.moments[2] + ops.square(view.mean)),
         power=1,
     ),
-    Statistic(name="zero_fraction", of=lambda view: view.zeros / view.size),
+    Statistic(name="zero_fraction", of=lambda view: _share(view.zeros, view.size)),
     Statistic(name="nonfinite_count", of=lambda view: view.nonfinite),
     Statistic(
         name="signal",
@@ -316,6 +316,12 @@ def _is_large(tensor: Any) -> bool:
 
 def _length(tensor: Any) -> Any:
     return ops.cast(ops.shape(tensor)[1], "float32")
+
+
+def _share(part: Any, whole: Any) -> Any:
+    """A quotient that is exact where float32 can say it: divisions of many at once may be off."""
+    quotient = ops.cast(part, "float64") / ops.cast(whole, "float64")
+    return ops.cast(quotient, "float32")
 
 
 def _indicator(condition: Any) -> Any:

@@ -166,6 +166,12 @@ def test_weights_of_many_shapes_are_reduced_together_to_the_numbers_of_each(monk
             assert_agree(stats.values, expected)
 
 
+def test_shares_are_exact_in_a_stack_too():
+    shapes = [(4,), (3, 5), (16,), (7, 7), (100,)] * 8
+    for stats in measure_stack([ops.zeros(shape) for shape in shapes], Quantity.BIAS):
+        assert stats.values["zero_fraction"] == 1.0
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_weights_of_several_dtypes_too(dtype):
     tensors = [ops.cast(ops.array(VALUES["normal"]), kind) for kind in ("float32", dtype)]
