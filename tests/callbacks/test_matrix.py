@@ -56,6 +56,8 @@ def _makes_sense(case):
     many = case.get("model") == "several"
     return not (
         (stateful and case.get("rows", 0) % BATCH)  # it takes batches of one size
+        # TensorFlow pools no volumes of that type.
+        or (case.get("layer") == "volumes" and case.get("precision") == "float64")
         or (many and case.get("feed") in ("classes", "weighted"))  # Keras takes none there
         # Keras does not add losses of several types.
         or (case.get("precision") == "float64" and case.get("regularizers") == "weights")
@@ -218,7 +220,13 @@ def _check(case, tmp_path):
     assert {"kernel", "kernel_gradient", "activation", "activation_gradient"} <= quantities
     assert snapshots[0].step == 0
     if case["model"] != "adversaries":
-        assert_is_the_step(snapshots[0], _expected(case), EPSILON[case["precision"]])
+        assert_is_the_step(snapshots[0], _expected(case), _tolerance(case, watched.model))
+
+
+def _tolerance(case, model):
+    """In half precision layer by layer and fused round apart: on the way there and back by one."""
+    layers = len(graph.layers(model)) if case["precision"].startswith("mixed") else 1
+    return EPSILON[case["precision"]] * (2 * layers if layers > 1 else 1)
 
 
 def test_pairs_are_all_there():
