@@ -116,7 +116,7 @@ class Meter:
         self._after = self._backend.Compiled(self._trace_after)
         self._weights_only = not (quantities - _WEIGHTS - {Quantity.KERNEL_UPDATE})
         self._look: _Look | None = None
-        self._ready = self._late = self._tells_loss = self._seeded = self._gave_up = False
+        self._ready = self._late = self._tells_loss = self._seeded = False
         self.setup_seconds = 0.0
         self.fault: Exception | None = None
         if step is not None and self._backend.replicas(model) > 1:
@@ -129,10 +129,10 @@ class Meter:
             self._give_up(f"a graph takes no layer by the name of {self._refused[0]!r}")
 
     def still_fits(self, model: Any, nodes: Sequence[LayerNode]) -> bool:
-        """Whether it measures, in full, just these layers of this model as it is now."""
+        """Whether it measures just these layers of this model as it is now."""
         layers = {id(node.layer) for node in graph.layers(model)}
         known = self._model is model and layers == {id(node.layer) for node in self._all}
-        return known and self._chosen == {id(node.layer) for node in nodes} and not self._gave_up
+        return known and self._chosen == {id(node.layer) for node in nodes}
 
     def info(self, planned_steps: int | None) -> ModelInfo:
         """The record of the model, layers in the order in which they were seen to run."""
@@ -211,7 +211,7 @@ class Meter:
         return _Look(packed, layout, kernels)
 
     def _give_up(self, reason: str) -> None:
-        self._weights_only = self._gave_up = True
+        self._weights_only = True
         if self._quantities - _WEIGHTS:
             self._warn(
                 f"Activations and gradients of model {self._model.name!r} are not measured, only "
