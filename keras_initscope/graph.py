@@ -131,7 +131,7 @@ def build(model: Any, batch: Any) -> None:
     try:
         with _left_alone(getattr(model, "optimizer", None)):
             model._symbolic_build(data_batch=batch)
-    except Exception:
+    except Exception:  # whatever it is, it goes on to the caller, and the model is as it was
         undo()
         raise
 

@@ -81,7 +81,7 @@ def assert_nothing_left(watched, plain):
 def _json(model):
     try:
         return model.to_json()
-    except NotImplementedError as error:  # the user's own class, without `get_config`
+    except NotImplementedError as error:  # Keras' word on classes that define no `get_config`
         return type(error).__name__
 
 

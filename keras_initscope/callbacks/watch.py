@@ -189,7 +189,7 @@ class Watch:
         """Train; let the fit go when it breaks off."""
         try:
             return self._real(iterator)
-        except BaseException as error:
+        except BaseException as error:  # training's own, Ctrl-C too: it goes on to the caller
             if not self._backend.is_end_of_data(error):
                 self.leave()
             raise

@@ -86,14 +86,24 @@ def _train(model, data, directory, *, batch_size, epochs, freq):
 
 
 @pytest.fixture(scope="session", params=[False, True], ids=["python reader", "data server"])
-def served(request, mixed_run, tmp_path_factory):
-    """TensorBoard over the mixed run, by either of its two ways to read files."""
+def load_fast(request):
+    """Either of TensorBoard's two ways to read files.
+
+    The data server is a program built for some machines only, those of CI among them; where there
+    is none, TensorBoard reads with Python alone, and so does this.
+    """
     if request.param:
         data_server = pytest.importorskip("tensorboard_data_server")
         if data_server.server_binary() is None:
             pytest.skip("tensorboard_data_server has no binary for this machine")
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def served(load_fast, mixed_run, tmp_path_factory):
+    """TensorBoard over the mixed run."""
     output = tmp_path_factory.mktemp("tensorboard") / "output.txt"
-    with serve(mixed_run.log_dir, output, load_fast=request.param) as server:
+    with serve(mixed_run.log_dir, output, load_fast=load_fast) as server:
         yield server
 
 
@@ -107,7 +117,7 @@ def served_deep(deep_run, tmp_path_factory):
 
 @pytest.fixture
 def browser(tmp_path):
-    """Debian's Chromium without a window; skipped where it is not installed."""
+    """Debian's Chromium without a window; skipped where it is not installed, which CI does."""
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not chromedriver:
         pytest.skip("no chromium and chromedriver: apt-get install chromium chromium-driver")

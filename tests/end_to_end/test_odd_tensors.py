@@ -31,14 +31,10 @@ def log_dir(tmp_path_factory):
     return directory
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["python reader", "data server"])
-def server(request, log_dir, tmp_path_factory):
-    if request.param:
-        data_server = pytest.importorskip("tensorboard_data_server")
-        if data_server.server_binary() is None:
-            pytest.skip("tensorboard_data_server has no binary for this machine")
+@pytest.fixture(scope="module")
+def server(load_fast, log_dir, tmp_path_factory):
     output = tmp_path_factory.mktemp("tensorboard") / "output.txt"
-    with serve(log_dir, output, load_fast=request.param) as opened:
+    with serve(log_dir, output, load_fast=load_fast) as opened:
         yield opened
 
 
