@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from keras_initscope.writers import read_jsonlines
 
 KILLS = 20
+ONCE = "initscope/model"  # all else is written each step
 LONGEST = 4.0  # seconds of training before the kill
 
 
@@ -56,10 +57,10 @@ def _train_to(log_dir, told):
 
 
 def _steps_in_both_files(log_dir):
-    """Steps of the lines, and of each tag in the events; every tag has the same."""
+    """Steps of the lines, and of each tag in the events; all that is written each step agrees."""
     lines = [snapshot.step for snapshot in read_jsonlines(log_dir)[1]]
     events = EventAccumulator(os.path.join(log_dir, "train"), {"tensors": 0}).Reload()
-    tags = [tag for tag in events.Tags()["tensors"] if "update" not in tag]
+    tags = [tag for tag in events.Tags()["tensors"] if "update" not in tag and tag != ONCE]
     found = {tuple(event.step for event in events.Tensors(tag)) for tag in tags}
     assert len(found) == 1, "a record holds all of a step or nothing"
     return lines, list(found.pop())
