@@ -44,6 +44,7 @@ LAYERS = {
             layers.Dense(4, activation="relu"),
             layers.Lambda(lambda x: ops.sin(x)),
             layers.EinsumDense("ab,bc->ac", 4, bias_axes="c", activation="tanh"),
+            layers.SpectralNormalization(layers.Dense(4, activation="tanh")),
         ],
         (5,),
     ),
@@ -83,10 +84,6 @@ LAYERS = {
         ],
         (3, 5),
     ),
-    "spectral": (
-        lambda: [layers.SpectralNormalization(layers.Dense(4, activation="tanh"))],
-        (5,),
-    ),
     "attention": (
         lambda: [
             SelfAttention(layers.MultiHeadAttention(2, 3)),
@@ -100,7 +97,9 @@ LAYERS = {
     ),
     "recurrent": (
         lambda: [
-            layers.LSTM(3, dropout=0.2, recurrent_dropout=0.2, return_sequences=True),
+            layers.Masking(),
+            layers.Bidirectional(layers.LSTM(2, dropout=0.2, return_sequences=True)),
+            layers.LSTM(3, recurrent_dropout=0.2, return_sequences=True),
             layers.GRU(3, return_sequences=True),
         ],
         (3, 4),
@@ -113,22 +112,12 @@ LAYERS = {
         (2, 4),
     ),
     "stateful": (lambda: [layers.SimpleRNN(3, stateful=True)], (3, 4)),
-    "masked": (lambda: [layers.Masking(), layers.Bidirectional(layers.LSTM(2))], (3, 4)),
     "distributed": (
         lambda: [
             layers.TimeDistributed(layers.Conv1D(2, 2, activation="tanh")),
             layers.ConvLSTM1D(2, 2),
         ],
         (2, 4, 2),
-    ),
-    "noise": (
-        lambda: [
-            layers.Dropout(0.3),
-            layers.GaussianNoise(0.1),
-            layers.GaussianDropout(0.2),
-            RReLU(),
-        ],
-        (5,),
     ),
     "activations": (
         lambda: [
@@ -138,6 +127,10 @@ LAYERS = {
             layers.ELU(),
             layers.Activation("mish"),
             layers.Softmax(),
+            layers.Dropout(0.3),
+            layers.GaussianNoise(0.1),
+            layers.GaussianDropout(0.2),
+            RReLU(),
         ],
         (5,),
     ),

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from keras_initscope.buckets import collect
 from keras_initscope.measurement import histograms, statistics
-from keras_initscope.measurement.statistics import Statistic, View
+from keras_initscope.measurement.statistics import Statistic
+from keras_initscope.measurement.views import View
 from keras_initscope.records import Histogram, Quantity, Tap, TensorStats, Units
 
 #: Elements up to which tensors of one shape are stacked and reduced together: ops cost more than

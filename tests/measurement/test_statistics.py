@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 from measuring import assert_agree, measure, measure_stack, reference
 
-from keras_initscope.measurement import histograms, packing, statistics
+from keras_initscope.measurement import histograms, packing, statistics, views
 from keras_initscope.measurement.backends import tensorflow as backend
 from keras_initscope.records import Quantity
 
@@ -36,7 +36,7 @@ def _float32(name):
 def masked(request, monkeypatch):
     """Small tensors always have a mask; of large ones the graph chooses, here of all."""
     if not request.param:
-        monkeypatch.setattr(statistics, "_SMALL", 0)
+        monkeypatch.setattr(views, "_SMALL", 0)
 
 
 @pytest.mark.usefixtures("masked")
@@ -209,7 +209,7 @@ def test_large_tensors_are_reduced_in_pieces_to_the_same_numbers(shape, monkeypa
     values.flat[17] = np.nan
     values.flat[values.size - 2] = 7.0
     whole = measure([ops.array(values)]).values
-    monkeypatch.setattr(statistics, "PIECE", 10_000)
+    monkeypatch.setattr(views, "PIECE", 10_000)
     pieces = measure([ops.array(values)]).values
     assert_agree(pieces, reference(values))
     assert_agree(pieces, dict(whole))
@@ -218,7 +218,7 @@ def test_large_tensors_are_reduced_in_pieces_to_the_same_numbers(shape, monkeypa
 @pytest.mark.parametrize("quantity", [Quantity.KERNEL, Quantity.ACTIVATION])
 def test_tensors_above_the_size_of_a_piece_are_right(quantity):
     values = np.random.default_rng(2).normal(1.0, 0.1, size=(9_001, 67)).astype(np.float32)
-    assert values.size > 2 * statistics.PIECE
+    assert values.size > 2 * views.PIECE
     found = measure([ops.array(values)], quantity=quantity).values
     expected = reference(values)
     assert_agree(found, {name: expected[name] for name in found})
@@ -284,7 +284,7 @@ def test_without_a_known_bound_saturation_is_unknown():
 def test_slopes_are_reduced_in_pieces_to_the_same_numbers(monkeypatch):
     values = np.random.default_rng(3).normal(size=(4_000, 30)).astype(np.float32)
     values[:, :10] = -np.abs(values[:, :10])
-    monkeypatch.setattr(statistics, "PIECE", 5_000)
+    monkeypatch.setattr(views, "PIECE", 5_000)
     assert sloped("relu", values)["dead_fraction"] == pytest.approx(1 / 3)
 
 
