@@ -106,7 +106,8 @@ def tapped(model: Any, nodes: Iterable[LayerNode], backend: Any) -> Iterator[Non
     share.
     """
     layers = {id(node.layer): node.layer for node in nodes}
-    with hooks.hooked(model, list(layers.values())), backend.sources():
+    shared = backend.sources(), backend.inlined(hooks.is_recording)
+    with hooks.hooked(model, list(layers.values())), shared[0], shared[1]:
         yield
 
 
@@ -237,7 +238,7 @@ class Recorder:
             return True, float("nan")  # its slopes are weights: no bound holds for good
 
         def tried(values: Any) -> Any:  # in a thread of its own, where nothing is recorded
-            with ReadOnlyScope(self._backend):
+            with ReadOnlyScope(self._backend), hooks.recording(None):
                 return function(values)
 
         return self._backend.slope_bound(tried)

@@ -44,12 +44,17 @@ class Listener(Protocol):
 @contextmanager
 def recording(listener: Listener | None) -> Iterator[None]:
     """Let the hooks of this thread answer to `listener`, or to nobody."""
-    before = _active()
-    _state.listener = listener
+    before, depth = _active(), getattr(_state, "depth", 0)
+    _state.listener, _state.depth = listener, depth + 1
     try:
         yield
     finally:
-        _state.listener = before
+        _state.listener, _state.depth = before, depth
+
+
+def is_recording() -> bool:
+    """Whether a step is being recorded in this thread, also where nobody listens."""
+    return getattr(_state, "depth", 0) > 0
 
 
 @contextmanager

@@ -119,6 +119,52 @@ def custom():
     return Custom(parts), _data(5)
 
 
+class CompiledCall(layers.Layer):
+    """Moving averages within a `tf.function` of its own, and a branch for AutoGraph."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = layers.BatchNormalization()
+
+    def build(self, shape):
+        self.norm.build(shape)
+
+    @tf.function
+    def call(self, x, training=False):
+        x = self.norm(x, training=training)
+        if tf.reduce_sum(x) > 1e9:
+            x = 2.0 * x
+        return x
+
+
+class CompiledByXLA(CompiledCall):
+    @tf.function(jit_compile=True)
+    def call(self, x, training=False):
+        return self.norm(x, training=training)
+
+
+class CompiledStep(keras.Sequential):
+    @tf.function
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def _compiled_in_parts(kind, layer):
+    return kind([keras.Input((5,)), layer(), layers.Dense(2)])
+
+
+def compiled_step():
+    return _compiled_in_parts(CompiledStep, layers.BatchNormalization)
+
+
+def compiled_call():
+    return _compiled_in_parts(keras.Sequential, CompiledCall)
+
+
+def compiled_by_xla():
+    return _compiled_in_parts(keras.Sequential, CompiledByXLA)
+
+
 def trained(build, monitors=(), **compiled):
     """Everything that training leaves, in exact bits."""
     model, (x, y) = fresh(build)
@@ -142,6 +188,28 @@ def assert_identical(build, tmp_path, update_freq=1, **compiled):
 @pytest.mark.parametrize("build", [python, subclassed])
 def test_code_of_ones_own(build, jit, tmp_path):
     assert_identical(build, tmp_path, jit_compile=jit)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [compiled_step, compiled_call, pytest.param(compiled_by_xla, marks=pytest.mark.slow)],
+)
+def test_what_a_function_of_the_users_traces_in_a_look_is_not_kept_for_training(build, tmp_path):
+    """`tf.function` keeps a graph for each shape: the look's had no effects, training has."""
+    data = tf.data.Dataset.from_tensor_slices(_data(5)).batch(BATCH, drop_remainder=True)
+    monitor = initscope.VarianceMonitor(tmp_path, update_freq=1)
+    watched, plain = (
+        train(
+            fresh(build),
+            {"optimizer": "sgd", "loss": "mse", "jit_compile": False},
+            [{"x": data}],
+            m,
+        )
+        for m in ([monitor], [])
+    )
+    assert_same_training(watched, plain)
+    measured = monitor.history[0].profile("activation_gradient", "variance")
+    assert any("normalization" in path for path in measured) == (build is not compiled_by_xla)
 
 
 @pytest.mark.parametrize(

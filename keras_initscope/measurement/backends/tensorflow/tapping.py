@@ -11,7 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
+from tensorflow.python.eager.polymorphic_function.autograph_util import py_func_from_autograph
 
+_Function = type(tf.function(lambda: None))
 _GRID = np.linspace(-12.0, 12.0, 1921, dtype=np.float32)
 
 
@@ -57,6 +60,33 @@ def sources() -> Iterator[None]:
         yield
     finally:
         owner.handle = original
+
+
+@contextmanager
+def inlined(applies: Callable[[], bool]) -> Iterator[None]:
+    """Let no `tf.function` of the user's keep what is traced while `applies()` holds.
+
+    It would be kept for training as well, where taps and a stateless scope are out of place: an
+    optimizer would not be applied, no moving average assigned. So the code of a function becomes a
+    part of the graph around it. One that XLA compiles stays what it is, as a copy of its own.
+    """
+    original = _Function.__call__
+
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        if type(self) is not _Function or not applies():  # what was loaded is not traced any more
+            return original(self, *args, **kwargs)
+        if self._jit_compile:
+            return original(self._clone(None), *args, **kwargs)
+        if not self._autograph:
+            return self.python_function(*args, **kwargs)
+        with ControlStatusCtx(Status.ENABLED):  # as where a function is traced for itself
+            return py_func_from_autograph(self.python_function)(*args, **kwargs)
+
+    _Function.__call__ = __call__
+    try:
+        yield
+    finally:
+        _Function.__call__ = original
 
 
 def as_read(variable: Any, value: Any) -> Any:
