@@ -155,8 +155,21 @@ def _left_alone(optimizer: Any) -> Iterator[None]:
 
 def has_weights(model: Any) -> bool:
     """Whether the model and all its layers have their variables."""
-    parts = [model, *(node.layer for node in layers(model))]
-    return all(getattr(part, "built", True) or not _is_called(part) for part in parts)
+    return not unbuilt(model)
+
+
+def unbuilt(model: Any) -> list[str]:
+    """The paths of layers, or the name of the model, that may be yet to make their variables."""
+    parts = [(model.name, model), *((node.path, node.layer) for node in layers(model))]
+    return [
+        path for path, part in parts if not getattr(part, "built", True) and _makes_variables(part)
+    ]
+
+
+def _makes_variables(part: Any) -> bool:
+    """What only looks words up makes none; one within another layer is never built."""
+    lookups = keras.layers.StringLookup, keras.layers.IntegerLookup
+    return _is_called(part) and not isinstance(part, lookups)
 
 
 def _is_called(part: Any) -> bool:

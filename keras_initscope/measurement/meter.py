@@ -150,10 +150,13 @@ class Meter:
         if not self._ready:
             try:
                 graph.build(self._model, self._backend.symbolic_batch(iterator))
+                reason = None
             except Exception as error:  # a model may only come into being in its first real step
-                if not graph.has_weights(self._model):
-                    self._explain_late_start(self._backend.message(error))
-            self._ready = graph.has_weights(self._model)
+                reason = self._backend.message(error)
+            # What is not built after a training step is nothing that the step calls.
+            self._ready = self._late or graph.has_weights(self._model)
+            if not self._ready:
+                self._explain_late_start(reason)
         return self._ready
 
     @property
@@ -171,13 +174,17 @@ class Meter:
     def _traces(self) -> int:
         return sum(part.traces for part in (self._step, self._weights, self._after))
 
-    def _explain_late_start(self, reason: str) -> None:
-        if not self._late:
-            self._warn(
-                f"The initialization of model {self._model.name!r} is not measured, because it "
-                f"cannot be built before its first training step: {reason}. Call it on a batch "
-                "before `fit`, or give it an input shape."
-            )
+    def _explain_late_start(self, reason: str | None) -> None:
+        because = (
+            f"its layers {graph.unbuilt(self._model)} are not built before its first training "
+            "step, and may never be. Build them before `fit`, or leave out what is not used."
+            if reason is None
+            else f"it cannot be built before its first training step: {reason}. Call it on a batch "
+            "before `fit`, or give it an input shape."
+        )
+        self._warn(
+            f"The initialization of model {self._model.name!r} is not measured, because {because}"
+        )
         self._late = True
 
     def _look_at(self, batch: Any) -> _Look:

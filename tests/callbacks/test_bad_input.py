@@ -490,3 +490,36 @@ def test_a_model_that_only_its_first_step_builds(tmp_path):
         np.testing.assert_array_equal(mine, theirs)
     assert [s.step for s in monitor.history] == [1, 2, 3]
     assert monitor.history[0].profile("kernel_gradient", "variance")
+
+
+@pytest.mark.filterwarnings("ignore:.*looks like it has unbuilt state")  # Keras' own
+def test_a_layer_that_no_step_calls(tmp_path):
+    """It may be built in the first step, which is therefore not looked at; this is said."""
+
+    class Unused(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.spare = layers.Dense(2, name="a"), layers.Dense(7, name="spare")
+
+        def call(self, x):
+            return self.dense(x)
+
+    monitor = VarianceMonitor(tmp_path, update_freq=1)
+    model = Unused()
+    model.compile("sgd", "mse", jit_compile=False)
+    with pytest.warns(UserWarning, match=r"initialization.*not measured.*\['spare'\]") as recorded:
+        fit(model, monitor)
+    assert sum("not measured" in sentence for sentence in warned(recorded)) == 1
+    assert [s.step for s in monitor.history] == [1, 2, 3]
+    assert list(monitor.history[0].profile("kernel_gradient", "variance")) == ["a"]
+
+
+def test_words_looked_up_within_the_model(tmp_path):
+    words = layers.TextVectorization(vocabulary=["a", "b"], output_mode="multi_hot")
+    model = keras.Sequential([keras.Input((1,), dtype="string"), words, layers.Dense(2)])
+    model.compile("sgd", "mse", jit_compile=False)
+    monitor = VarianceMonitor(tmp_path, update_freq=1, outputs=["snapshots"])
+    text = tf.constant([["a b"], ["b"]] * 4)
+    model.fit(text, np.zeros((8, 2)), batch_size=4, verbose=0, callbacks=[monitor])
+    assert [s.step for s in monitor.history] == [0, 1]
+    assert monitor.history[0].profile("kernel_gradient", "variance")
