@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -127,13 +128,20 @@ def build(model: Any, batch: Any) -> None:
     compiled = _compiled(model)
     if has_weights(model) and all(part.built for part in compiled):
         return
-    undo = noted([model, *compiled, *(node.layer for node in layers(model))])
+    parts = [model, *compiled, *(node.layer for node in layers(model))]
+    undo = noted([*parts, *(held for part in parts for held in _trackers(part))])
     try:
         with _left_alone(getattr(model, "optimizer", None)):
             model._symbolic_build(data_batch=batch)
     except Exception:  # whatever it is, it goes on to the caller, and the model is as it was
         undo()
         raise
+
+
+def _trackers(part: Any) -> list[Any]:
+    """By what Keras knows the variables of a layer, and that a built one gets no more of them."""
+    tracker = getattr(part, "_tracker", None)
+    return [] if tracker is None else [tracker, SimpleNamespace(**tracker.stored_ids)]
 
 
 def _compiled(model: Any) -> list[Any]:

@@ -523,3 +523,35 @@ def test_words_looked_up_within_the_model(tmp_path):
     model.fit(text, np.zeros((8, 2)), batch_size=4, verbose=0, callbacks=[monitor])
     assert [s.step for s in monitor.history] == [0, 1]
     assert monitor.history[0].profile("kernel_gradient", "variance")
+
+
+@pytest.mark.filterwarnings("ignore:.*looks like it has unbuilt state")  # Keras' own
+def test_a_loss_that_the_models_own_step_alone_can_apply(tmp_path):
+    """Building for the look fails halfway: the first step must find layers that can be built."""
+
+    class Pair(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(2, name="a")
+
+        def call(self, x):
+            return self.dense(x), ops.sum(x)
+
+        def train_step(self, data):
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(y=data[1], y_pred=self(data[0], training=True)[0])
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    def trained(*callbacks):
+        keras.utils.set_random_seed(0)
+        model = Pair()
+        model.compile("sgd", "mse", jit_compile=False)
+        return fit(model, *callbacks)
+
+    plain, monitor = trained(), VarianceMonitor(tmp_path, update_freq=1)
+    with pytest.warns(UserWarning, match="initialization.*not measured"):
+        watched = trained(monitor)
+    assert_same_training(watched, plain)
+    assert [s.step for s in monitor.history] == [1, 2, 3]
