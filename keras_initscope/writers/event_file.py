@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import time
+from contextlib import suppress
 
 import google_crc32c
 from tensorboard.compat.proto.event_pb2 import Event
@@ -40,7 +41,12 @@ class EventFile:
         mine = f"{socket.gethostname()}.{os.getpid()}.{next(_files):06d}"
         name = f"events.out.tfevents.{int(now)}.{mine}"
         self._file = open(os.path.join(directory, name), "xb")  # noqa: SIM115
-        self.add(Event(wall_time=now, file_version="brain.Event:2"))
+        try:
+            self.add(Event(wall_time=now, file_version="brain.Event:2"))
+        except OSError:  # a full disk
+            with suppress(OSError):  # which what is left in the buffer does not fit on either
+                self._file.close()
+            raise
 
     def add(self, event: Event) -> None:
         """Append one event, and flush."""
