@@ -94,14 +94,14 @@ def checked_outputs(outputs: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def checked_layers(
-    layers: str | Callable[[Any], bool] | None,
+    layers: str | re.Pattern[str] | Callable[[Any], bool] | None,
 ) -> Callable[[LayerNode], bool]:
     """Whether a node is to be measured."""
     if layers is None:
         return lambda node: True
     if callable(layers):
         return lambda node: bool(layers(node.layer))
-    if isinstance(layers, str):
+    if isinstance(layers, str | re.Pattern):
         try:
             pattern = re.compile(layers)
         except re.error as error:

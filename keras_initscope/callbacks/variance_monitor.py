@@ -5,6 +5,7 @@ Owns its arguments and where snapshots go. When a fault of its own stops it, tra
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -55,7 +56,8 @@ class VarianceMonitor(keras.callbacks.Callback):
         quantities: `"all"`, or the names of the `Quantity` members to record, such as
             `["activation", "kernel_gradient"]`.
         layers: Which layers, all by default: a regular expression searched for in the layer's
-            path, such as `"block2/.*dense"`, or a function of the Keras layer that returns a bool.
+            path, such as `"block2/.*dense"`, compiled or not, or a function of the Keras layer that
+            returns a bool.
         outputs: `"all"`, or some of `"tensorboard"` (histograms and scalars), `"depth"` (the
             depth profiles), `"snapshots"` (the lines of text) and, which `"all"` leaves out,
             `"layer_scalars"` (each statistic of each layer as a curve, in the run `train/layers`).
@@ -102,7 +104,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         log_dir: str | Path = "logs",
         update_freq: str | int = "auto",
         quantities: str | Iterable[str] = "all",
-        layers: str | Callable[[Any], bool] | None = None,
+        layers: str | re.Pattern[str] | Callable[[Any], bool] | None = None,
         outputs: str | Iterable[str] = "all",
         max_overhead: float = 0.01,
         probe: Any = None,

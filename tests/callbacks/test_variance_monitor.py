@@ -1,5 +1,7 @@
 """VarianceMonitor: which steps are measured, what is asked for, and what is written."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -294,7 +296,13 @@ def test_each_quantity_alone(quantity, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "chosen", ["^b$", lambda layer: layer.name == "b", lambda layer: layer.units == 1]
+    "chosen",
+    [
+        "^b$",
+        re.compile("^B$", re.I),
+        lambda layer: layer.name == "b",
+        lambda layer: layer.units == 1,
+    ],
 )
 def test_layers_are_those_asked_for_at_their_own_depth(chosen, tmp_path):
     monitor = VarianceMonitor(tmp_path, 100, layers=chosen)
