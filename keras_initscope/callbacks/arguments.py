@@ -45,7 +45,7 @@ def writable(log_dir: str | Path) -> str:
             f"Argument `log_dir` must be writable. Received: log_dir={str(log_dir)!r}, but "
             f"nothing may be written in {str(there)!r}."
         )
-    return str(log_dir)
+    return str(path)  # wherever the process may go meanwhile
 
 
 def checked_frequency(update_freq: str | int) -> str | int:
@@ -132,7 +132,8 @@ def checked_probe(probe: Any) -> Batch | None:
 
 def checked_overhead(max_overhead: float) -> float:
     """A positive share."""
-    if not (isinstance(max_overhead, Real) and 0.0 < max_overhead < float("inf")):
+    is_number = isinstance(max_overhead, Real) and not isinstance(max_overhead, bool)
+    if not (is_number and 0.0 < max_overhead < float("inf")):
         raise ValueError(
             "Argument `max_overhead` must be a positive share of the training time, such as 0.01. "
             f"Received: max_overhead={max_overhead!r}"

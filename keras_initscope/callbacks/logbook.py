@@ -36,6 +36,7 @@ class Logbook:
         self._train: Outputs | None = None
         self._probe: Outputs | None = None
         self._prediction: Snapshot | None = None
+        self._has_complained = False  # a disk is full for the probe as it is for training
 
     @property
     def history(self) -> list[Snapshot]:
@@ -120,7 +121,10 @@ class Logbook:
     def _speak(self) -> None:
         for outputs in self._opened():
             while outputs.complaints:
-                announce(outputs.complaints.pop())
+                complaint = outputs.complaints.pop()
+                if not self._has_complained:
+                    announce(complaint)
+                self._has_complained = True
 
 
 def _note_probe(outputs: Outputs, reading: Reading) -> None:

@@ -32,6 +32,16 @@ from keras_initscope.measurement.meter import Meter, Reading
 from keras_initscope.prediction.signal import predict_signal
 from keras_initscope.records import ModelInfo, Quantity, Snapshot
 
+_OF_A_FIT = (
+    "_kept",
+    "_meter",
+    "_probe",
+    "_probe_reading",
+    "_watch",
+    "_logbook",
+    "_reached",
+    "_model",
+)
 _PREDICTED = frozenset({Quantity.ACTIVATION, Quantity.ACTIVATION_GRADIENT})
 
 
@@ -114,11 +124,15 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._log_dir = arguments.writable(log_dir)
         self._update_freq = arguments.checked_frequency(update_freq)
         self._quantities = arguments.checked_quantities(quantities)
-        self._is_chosen = arguments.checked_layers(layers)
+        arguments.checked_layers(layers)
         self._pattern = layers
         self._chosen_outputs = arguments.checked_outputs(outputs)
         self._max_overhead = arguments.checked_overhead(max_overhead)
         self._probe_batch = arguments.checked_probe(probe)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Be as before the first fit."""
         self._kept: tuple[Any, Meter | None] = (None, None)
         self._meter: Meter | None = None
         self._probe: Meter | None = None
@@ -126,6 +140,16 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._watch: Watch | None = None
         self._logbook: Logbook | None = None
         self._reached: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is for a training of its own: it takes along nothing of a fit."""
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_A_FIT}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Be a copy."""
+        super().__init__()
+        self.__dict__.update(state)
+        self._forget()
 
     @property
     def history(self) -> list[Snapshot]:
@@ -193,7 +217,7 @@ class VarianceMonitor(keras.callbacks.Callback):
 
     def _chosen_nodes(self) -> list[LayerNode]:
         nodes = graph.layers(self.model)
-        chosen = [node for node in nodes if self._is_chosen(node)]
+        chosen = [node for node in nodes if arguments.checked_layers(self._pattern)(node)]
         if not chosen:
             announce(
                 f"VarianceMonitor watches nothing: layers={self._pattern!r} matches no layer of "

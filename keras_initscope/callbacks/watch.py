@@ -30,8 +30,9 @@ class Audience:
     Args:
         foresee: Called with the batch when the first look is about to be taken.
         beside: Called with the number of steps taken, for whoever looks as well.
-        take: Called with each look and the seconds of looking for each second of training; returns
-            the seconds that were spent on earlier ones beside training, and not told before.
+        take: Called with each look and the seconds that the looks before it took for each second of
+            training, without the first one and those for which anything was traced; returns the
+            seconds that were spent on earlier ones beside training, and not told before.
         leave: Called when there will be no more of them.
     """
 
@@ -76,8 +77,7 @@ class Watch:
         self._epoch, self._batch = -1, 0
         self._looked_at, self._looked_last = -1, False
         self._last_batch: Any = None
-        self._seconds = {"training": 0.0, "looking": 0.0}
-        self._look_seconds = 0.0
+        self._training = self._looking = self._look_seconds = 0.0
         self._mark = time.perf_counter()
         self._real = model.train_function
         self.active = True
@@ -131,7 +131,7 @@ class Watch:
                 self._report(self._meter.after(self.step, 0))
 
     def _due(self, iterator: Any, length: int) -> bool:
-        self._account("training")
+        self._account_training()
         asked = self._schedule.due(self.step, self._ahead(length), new_epoch=self._batch == 0)
         first = self._looked_at < 0
         return (first or asked or self._is_last(length)) and self._meter.is_ready(iterator)
@@ -194,7 +194,7 @@ class Watch:
                 self.leave()
             raise
         finally:
-            self._account("training")
+            self._account_training()
 
     def _advance(self, steps: int) -> None:
         self.step += steps
@@ -202,35 +202,34 @@ class Watch:
 
     def _report(self, reading: Reading) -> None:
         self._looked_at, self._looked_last = reading.step, True
-        training = max(self._seconds["training"], 1e-9)
-        beside = self._audience.take(reading, self._seconds["looking"] / training)
-        self._seconds["looking"] += beside
-        self._look_seconds += beside
+        training = max(self._training, 1e-9)
+        self._look_seconds += self._audience.take(reading, self._looking / training)
 
     def _charge(self, counts: bool) -> None:
-        """Let the schedule know of a look, unless anything was traced for it."""
+        """Count a look and let the schedule know of it, unless anything was traced for it."""
         if counts and self._look_seconds < float("inf"):
+            self._looking += self._look_seconds
             self._schedule.spent(self._look_seconds)
         self._look_seconds = 0.0
 
-    def _account(self, kind: str) -> float:
+    def _elapsed(self) -> float:
         now = time.perf_counter()
         spent, self._mark = now - self._mark, now
-        self._seconds[kind] += spent
-        if kind == "training":
-            self._schedule.trained(spent)
         return spent
+
+    def _account_training(self) -> None:
+        spent = self._elapsed()
+        self._training += spent
+        self._schedule.trained(spent)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        """Count the time as looking, without what tracing took."""
-        self._account("training")
+        """Count the time as looking; a look for which anything was traced tells nothing."""
+        self._account_training()
         setup = self._meter.setup_seconds
         yield
-        spent = self._account("looking")
-        traced = self._meter.setup_seconds - setup
-        self._seconds["looking"] -= traced
-        self._look_seconds += float("inf") if traced else spent
+        spent = self._elapsed()
+        self._look_seconds += float("inf") if self._meter.setup_seconds > setup else spent
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:

@@ -133,7 +133,10 @@ class Recorder:
         self._scales: dict[int, Any] = {}  # of each optimizer, which undoes its own
         self._scaling = False
         self._muted = False
+        self._inner: list[tuple[_Watched, Any]] = []  # cotangents that a tape saw come
+        self._is_noted = False
         self.missed = False
+        self.unseen: set[int] = set()
         self.loss: Any = None
         self.finished: dict[int, int] = {}
         self.taps: dict[tuple[int, Quantity, str], Captured] = {}
@@ -152,6 +155,9 @@ class Recorder:
                 step(data)
         finally:
             self.missed = scope.missed
+        if not self._is_noted:  # the loss itself is differentiated while its tape records
+            for watched, cotangent in self._inner:
+                self._note(watched, cotangent)
 
     def caught(self) -> list[Any]:
         """All tensors that were caught, in a fixed order; the loss last."""
@@ -175,7 +181,10 @@ class Recorder:
 
     def call(self, layer: Any, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Stand in for `layer.__call__`."""
-        if id(layer) not in self._layers or self._backend.graph() is not self._graph:
+        if id(layer) not in self._layers:
+            return original(layer, *args, **kwargs)
+        if self._backend.graph() is not self._graph:
+            self.unseen.add(id(layer))
             return original(layer, *args, **kwargs)
         call = _Call(layer)
         self._calls.append(call)
@@ -278,11 +287,12 @@ class Recorder:
         watched = _Watched(None, layer, part)
 
         def record(cotangent: Any) -> None:
-            if not self._muted and self._backend.graph() is self._graph:
-                for quantity in watched.gradients:
-                    self._captured(watched, quantity).tensors.append(
-                        _unscaled(cotangent, self._scale)
-                    )
+            if self._muted or self._backend.graph() is not self._graph:
+                return
+            if self._backend.is_taped():  # of a gradient that the loss is made of, as penalties are
+                self._inner.append((watched, cotangent))
+            else:
+                self._note(watched, cotangent)
 
         watched.tensor = self._backend.watch(tensor, record)
         for mark in _MARKS:
@@ -290,6 +300,13 @@ class Recorder:
                 setattr(watched.tensor, mark, getattr(tensor, mark))
         self._watched[id(watched.tensor)] = watched
         return watched
+
+    def _note(self, watched: _Watched, cotangent: Any) -> None:
+        """Keep a derivative of the loss."""
+        self._is_noted = True
+        for quantity in watched.gradients:
+            gradient = _unscaled(cotangent, self._scale)
+            self._captured(watched, quantity).tensors.append(gradient)
 
     def _keep(self, watched: _Watched, quantity: Quantity) -> Captured | None:
         """Keep a tapped tensor as `quantity`, and its cotangent once it comes."""

@@ -117,6 +117,7 @@ class Meter:
         self._weights_only = not (quantities - _WEIGHTS - {Quantity.KERNEL_UPDATE})
         self._look: _Look | None = None
         self._ready = self._late = self._tells_loss = self._seeded = False
+        self._unseen: set[int] = set()
         self.setup_seconds = 0.0
         self.fault: Exception | None = None
         if step is not None and self._backend.replicas(model) > 1:
@@ -259,8 +260,21 @@ class Meter:
         if recorder.missed:  # a variable came to life in the step; now its value can be read
             recorder = self._recorded(batch)
         self._all = graph.reorder(self._all, recorder.finished)
+        self._tell_unseen(recorder)
         entries = [*self._signals(recorder), *self._values(recorder.gradients)]
         return self._finish(entries, recorder.loss)
+
+    def _tell_unseen(self, recorder: Recorder) -> None:
+        """Say once which layers a look cannot see through."""
+        unseen = recorder.unseen & self._chosen - recorder.finished.keys() - self._unseen
+        paths = [node.path for _, node in self._nodes() if id(node.layer) in unseen]
+        self._unseen |= unseen
+        if paths and self._quantities - _WEIGHTS:
+            self._warn(
+                f"Activations of the layers {paths} of model {self._model.name!r} are not measured "
+                "and their weights are: they are called within a loop, a branch or a function that "
+                "XLA compiles for itself."
+            )
 
     def _recorded(self, batch: Any) -> Recorder:
         recorders: list[Recorder] = []

@@ -1,7 +1,9 @@
 """What may go wrong: arguments say so at once; during fit the monitor warns and stands aside."""
 
+import copy
 import functools
 import os
+import pickle
 import shutil
 import warnings
 
@@ -555,3 +557,107 @@ def test_a_loss_that_the_models_own_step_alone_can_apply(tmp_path):
         watched = trained(monitor)
     assert_same_training(watched, plain)
     assert [s.step for s in monitor.history] == [1, 2, 3]
+
+
+def test_a_penalty_on_a_gradient_is_no_second_loss(tmp_path):
+    """Of a gradient that the loss is made of nothing is taken for a gradient of the loss."""
+
+    class Penalized(keras.Sequential):
+        weight = 0.0
+
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    outputs = self(x, training=True)
+                slope = inner.gradient(outputs, x)
+                loss = tf.reduce_mean((outputs - y) ** 2) + self.weight * tf.reduce_sum(slope**2)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss}
+
+    def curved(kind):
+        return seeded(lambda: compiled(layers.Dense(3, "tanh", name="a"), kind=kind))
+
+    def measured(weight):
+        monitor = VarianceMonitor(tmp_path / str(weight), update_freq=1, outputs=["snapshots"])
+        model = curved(Penalized)
+        model.weight = weight
+        fit(model, monitor)
+        return monitor.history[0].find("preactivation_gradient", "a")
+
+    plain = VarianceMonitor(tmp_path, update_freq=1, outputs=["snapshots"])
+    fit(curved(keras.Sequential), plain)
+    expected = plain.history[0].find("preactivation_gradient", "a")
+    penalized = measured(0.0)
+    assert penalized.tap.size == expected.tap.size == 8 * 3
+    assert penalized.values["variance"] == pytest.approx(expected.values["variance"], rel=1e-5)
+    assert measured(1.0).values["variance"] > 2 * expected.values["variance"]
+
+
+def test_a_layer_in_a_branch_is_named_once(tmp_path):
+    """What is called in a graph of its own cannot be looked into."""
+
+    class Branch(layers.Layer):
+        def __init__(self):
+            super().__init__(name="branch")
+            self.inner = layers.Dense(3, name="inner")
+
+        def build(self, shape):
+            self.inner.build(shape)
+
+        def call(self, x):
+            return ops.cond(ops.sum(x) > 0, lambda: self.inner(x), lambda: self.inner(2.0 * x))
+
+    monitor = VarianceMonitor(tmp_path, update_freq=1, outputs=["snapshots"])
+    model = compiled(Branch(), layers.Dense(3, name="a"))
+    with pytest.warns(UserWarning, match=r"layers \['branch/inner'\].*not measured") as recorded:
+        fit(model, monitor)
+    assert len(warned(recorded)) == 1
+    kinds = {str(s.tap.quantity) for s in monitor.history[0].stats if "inner" in s.tap.layer}
+    assert kinds == {"kernel", "bias", "kernel_gradient", "bias_gradient", "kernel_update"}
+    assert "branch" in monitor.history[0].profile("activation", "variance")
+
+
+def test_a_copy_of_a_monitor_watches_a_training_of_its_own(tmp_path):
+    monitor = VarianceMonitor(tmp_path, update_freq=1, layers="a", outputs=["snapshots"])
+    fit(compiled(), monitor)
+    for other in (copy.deepcopy(monitor), pickle.loads(pickle.dumps(monitor))):
+        assert other.history == []
+        fit(compiled(), other)
+        assert [s.step for s in other.history] == [0, 1, 2, 3]
+        assert {s.tap.layer for s in other.history[0].stats} == {"a"}
+    assert len(monitor.history) == 4
+
+
+def test_the_process_may_change_its_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    class Leave(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            os.chdir(elsewhere)
+
+    fit(compiled(), VarianceMonitor("logs", update_freq=1), Leave())
+    read = read_jsonlines(str(tmp_path / "logs"))[1]
+    assert [s.step for s in read if s.origin == "measured"] == [0, 1, 2, 3]
+    assert not any(elsewhere.iterdir())
+
+
+def test_a_gradient_taken_while_its_tape_records(tmp_path):
+    class Inside(keras.Sequential):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape(persistent=True) as tape:
+                loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+                gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss}
+
+    usual, inside = (VarianceMonitor(tmp_path / name, update_freq=1) for name in "ab")
+    fit(compiled(), usual)
+    fit(compiled(kind=Inside), inside)
+    found = [m.history[0].find("activation_gradient", "a") for m in (usual, inside)]
+    assert found[1].values["variance"] == pytest.approx(found[0].values["variance"], rel=1e-5)

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python._pywrap_tfe import TFE_Py_TapeSetIsEmpty
 from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
 from tensorflow.python.eager.polymorphic_function.autograph_util import py_func_from_autograph
 
@@ -21,6 +22,11 @@ _GRID = np.linspace(-12.0, 12.0, 1921, dtype=np.float32)
 def graph() -> Any:
     """The graph that is being built; equal graphs are one object."""
     return tf.compat.v1.get_default_graph()
+
+
+def is_taped() -> bool:
+    """Whether a tape of this thread records, so that what is computed can be differentiated."""
+    return not TFE_Py_TapeSetIsEmpty()
 
 
 def is_float(value: Any) -> bool:
