@@ -100,7 +100,7 @@ LAYERS = {
             layers.Masking(),
             layers.Bidirectional(layers.LSTM(2, dropout=0.2, return_sequences=True)),
             layers.LSTM(3, recurrent_dropout=0.2, return_sequences=True),
-            layers.GRU(3, return_sequences=True),
+            layers.GRU(3),
         ],
         (3, 4),
     ),
