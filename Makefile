@@ -35,18 +35,18 @@ check: install ## The gate: format, lint, types, import floors, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n 2 --ignore=tests/end_to_end
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore=tests/end_to_end
 
 format: install ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 test: install ## Every test that takes minutes, browser and notebooks included
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 	@echo "All of it is green. The longer studies: make slow. The numbers: make bench."
 
 slow: install ## The long studies
-	$(BIN)/python -m pytest -m slow -n 2 || [ $$? -eq 5 ] # 5: there is none
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal || [ $$? -eq 5 ] # 5: there is none
 
 bench: install ## Cost of the monitor and of its histograms, side by side
 	$(BIN)/python -m benchmarks
