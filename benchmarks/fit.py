@@ -26,6 +26,7 @@ _MONITORED: dict[str, str | int] = {
     '"auto"': "auto",
 }
 _KERAS = "`TensorBoard(histogram_freq=1)`"
+_ROUNDS = 5
 _LENGTHS = {"every step": (1, 30), "every 10th step": (1, 100)}  # epochs and steps; else:
 _LENGTH = (3, 100)
 _TARGETS = {"every 100th step": "<= 1.015", '"auto"': "<= 1.01"}
@@ -68,7 +69,7 @@ def run(quick: bool) -> Iterator[Row]:
     every_kind = ["plain", *_MONITORED, _KERAS]
     for number, (name, build) in enumerate(MODELS.items()):
         kinds = every_kind if not (quick and number) else ["plain", "every 10th step"]
-        found = _measure(name, build(_LENGTH[1]), kinds, 1 if quick else 2)
+        found = _measure(name, build(_LENGTH[1]), kinds, 1 if quick else _ROUNDS)
         yield from _rows(name, found)
     for name in list(MODELS)[:1] if quick else MODELS:
         say(f"peak memory of training: {name}")
@@ -132,12 +133,12 @@ def _note(fits: _Fits, steps: list[float], looked: list[int], rest: float) -> No
 
 def _rows(name: str, found: dict[str, _Fits]) -> Iterator[Row]:
     plain = found["plain"]
-    step, whole = median(plain.plain), median(plain.per_step)
+    step = median(plain.plain)
     yield Row(what=f"{name}: a plain step", result=f"{step * 1e3:.2f} ms")
     for kind in list(found)[1:]:
         yield Row(
             what=f"{name}: fit, {kind}",
-            result=f"{median(found[kind].per_step) / whole:.3f} x plain",
+            result=f"{_ratio(found[kind], plain):.3f} x plain",
             target=_TARGETS.get(kind, ""),
         )
     monitored = [fits for kind, fits in found.items() if kind in _MONITORED]
@@ -154,6 +155,11 @@ def _rows(name: str, found: dict[str, _Fits]) -> Iterator[Row]:
     )
     once = median(second for fits in monitored for second in fits.setup) - median(plain.setup)
     yield Row(what=f"{name}: once a fit (tracing, first and last look)", result=f"{once:.2f} s")
+
+
+def _ratio(fits: _Fits, plain: _Fits) -> float:
+    """Of fits of one round, one soon after the other: machines are not equally fast all day."""
+    return median(a / b for a, b in zip(fits.per_step, plain.per_step, strict=True))
 
 
 def peak_of_fit(name: str, every: int) -> int:
