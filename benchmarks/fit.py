@@ -27,6 +27,7 @@ _MONITORED: dict[str, str | int] = {
 }
 _KERAS = "`TensorBoard(histogram_freq=1)`"
 _ROUNDS = 5
+_BEGIN = 10  # steps
 _LENGTHS = {"every step": (1, 30), "every 10th step": (1, 100)}  # epochs and steps; else:
 _LENGTH = (3, 100)
 _TARGETS = {"every 100th step": "<= 1.015", '"auto"': "<= 1.01"}
@@ -55,7 +56,7 @@ class _Fits:
         per_step: Mean seconds a step in each fit, what happens once left out.
         plain: Seconds of each step that was not looked at.
         looked: Seconds of each step that was.
-        setup: Seconds of each fit that its first step and its end took.
+        setup: Seconds of each fit that its first steps and its end took.
     """
 
     per_step: list[float] = field(default_factory=list)
@@ -123,12 +124,13 @@ def _fit(
 
 
 def _note(fits: _Fits, steps: list[float], looked: list[int], rest: float) -> None:
-    # The first two steps trace and the last is looked at whatever the schedule says.
-    again = range(2, len(steps) - 1)
+    # The first two steps trace, what they leave is written beside the next ones, and the last is
+    # looked at whatever the schedule says.
+    again = range(_BEGIN, len(steps) - 1)
     fits.per_step.append(sum(steps[i] for i in again) / len(again))
     fits.looked += [steps[i] for i in again if i in looked]
     fits.plain += [steps[i] for i in again if i not in looked]
-    fits.setup.append(steps[0] + steps[1] + steps[-1] + rest)
+    fits.setup.append(sum(steps[:_BEGIN]) + steps[-1] + rest)
 
 
 def _rows(name: str, found: dict[str, _Fits]) -> Iterator[Row]:
