@@ -79,7 +79,7 @@ _BUT_LAYERS = {name: values for name, values in FACTORS.items() if name != "laye
 QUICK = covering(
     ALL,
     _BUT_LAYERS,
-    dear=("XLA", "eager", "images", "sequences", "unrolled", "attention", "recurrent"),
+    dear=("XLA", "eager", "images", "volumes", "sequences", "unrolled", "attention", "recurrent"),
 )
 
 
