@@ -23,7 +23,7 @@ KINDS = {
     "EinsumDense": (
         "sequence",
         "sequence",
-        lambda n, f: layers.EinsumDense("abc,cd->abd", (None, n), activation=f, bias_axes="d"),
+        lambda n, f: layers.EinsumDense("...c,cd->...d", n, activation=f, bias_axes="d"),
     ),
     "BatchNormalization": ("any", "same", lambda n, f: layers.BatchNormalization()),
     "LayerNormalization": ("any", "same", lambda n, f: layers.LayerNormalization()),

@@ -37,6 +37,9 @@ class RawNoise(layers.Layer):
         return x + tf.random.normal(tf.shape(x), seed=1, dtype=x.dtype)
 
 
+#: Those that draw: XLA draws other numbers from the same seed.
+DRAWING = ("images", "attention", "recurrent", "unrolled", "activations")
+
 #: Several layers each, one after the other, and the shape of what they take, `None` for tokens.
 LAYERS = {
     "dense": (

@@ -1,5 +1,7 @@
 """Tracing takes longer than anything else, so nothing is traced twice."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -110,3 +112,19 @@ def test_another_training_step_is_traced_anew(change, made, tmp_path):
     assert len(set(traces.seen[4:])) == 1
     found = monitor.history[0].profile("kernel_gradient", "variance")
     assert ("a" in found) == (change != "freeze")
+
+
+def test_what_was_traced_goes_with_the_model(tmp_path):
+    """TensorFlow keeps some graphs for ever; a monitor leaves no more of them than a plain fit."""
+
+    def graphs_left(*monitors):
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.BatchNormalization()])
+        model.compile("adam", "mse", jit_compile=False)
+        model.fit(X, np.ones((22, 3)), batch_size=8, verbose=0, callbacks=list(monitors))
+        del model, monitors
+        gc.collect()
+        return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
+
+    plain = [graphs_left() for _ in range(3)]
+    watched = [graphs_left(VarianceMonitor(tmp_path / str(i), update_freq=1)) for i in range(3)]
+    assert watched[2] - watched[1] <= plain[2] - plain[1]

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python._pywrap_tfe import TFE_Py_TapeSetIsEmpty
 from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
+from tensorflow.python.eager import record as tape_record
 from tensorflow.python.eager.polymorphic_function.autograph_util import py_func_from_autograph
 
 _Function = type(tf.function(lambda: None))
@@ -26,7 +26,7 @@ def graph() -> Any:
 
 def is_taped() -> bool:
     """Whether a tape of this thread records, so that what is computed can be differentiated."""
-    return not TFE_Py_TapeSetIsEmpty()
+    return bool(tape_record.could_possibly_record())
 
 
 def is_float(value: Any) -> bool:
@@ -42,15 +42,23 @@ def dense(gradient: Any) -> Any:
 def watch(tensor: Any, record: Callable[[Any], None]) -> Any:
     """An identity of `tensor` that calls `record` with the cotangent when gradients are taken."""
 
-    @tf.custom_gradient
-    def tap(value: Any) -> Any:
-        def gradient(cotangent: Any) -> Any:
-            record(cotangent)
-            return cotangent
+    def backward(cotangent: Any) -> list[Any]:
+        record(cotangent)
+        return [cotangent]
 
-        return tf.identity(value), gradient
+    return _standing_for(tensor, tensor, backward)
 
-    return tap(tensor)
+
+def _standing_for(value: Any, source: Any, backward: Callable[[Any], list[Any]]) -> Any:
+    """A tensor like `value` of which tapes lead gradients to `source`, through `backward`.
+
+    `tf.custom_gradient` would do, but in a graph it enters each function for good in a table of all
+    gradients, and the whole graph with it.
+    """
+    with tape_record.stop_recording():
+        found = tf.identity(value)
+    tape_record.record_operation("StandingFor", [found], [source], backward)
+    return found
 
 
 @contextmanager
@@ -101,14 +109,11 @@ def as_read(variable: Any, value: Any) -> Any:
     As with an assignment that took place, a gradient by the variable sees this reading, and none
     goes back to where the value came from.
     """
-
-    @tf.custom_gradient
-    def read(unassigned: Any, assigned: Any) -> Any:
-        return tf.identity(assigned), lambda cotangent: (cotangent, None)
-
     if not value.dtype.is_floating:
         return value
-    return read(tf.convert_to_tensor(variable._value), tf.stop_gradient(value))
+    return _standing_for(
+        value, tf.convert_to_tensor(variable._value), lambda cotangent: [cotangent]
+    )
 
 
 def gradients(
