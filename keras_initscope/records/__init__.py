@@ -4,6 +4,7 @@ Owns the shapes of the data and views of it. Computes no statistic, reads no mod
 """
 
 from keras_initscope.records.changes import Change, Changes
+from keras_initscope.records.finding import Finding, Severity
 from keras_initscope.records.report import LayerRow, Report
 from keras_initscope.records.snapshot import (
     Histogram,
@@ -20,12 +21,14 @@ from keras_initscope.records.snapshot import (
 __all__ = [
     "Change",
     "Changes",
+    "Finding",
     "Histogram",
     "LayerInfo",
     "LayerRow",
     "ModelInfo",
     "Quantity",
     "Report",
+    "Severity",
     "Snapshot",
     "StepInfo",
     "Tap",

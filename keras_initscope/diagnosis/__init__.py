@@ -1,0 +1,22 @@
+"""What is wrong with a network, where, why, and what to change.
+
+Owns the rules, one function each, and what asks them. Reads records; writes and prints nothing.
+"""
+
+from keras_initscope.diagnosis import data, numerics, signal, units, weights
+from keras_initscope.diagnosis.case import Case
+from keras_initscope.diagnosis.engine import RULES, Evidence, Rule, diagnose, rule
+
+__all__ = [
+    "RULES",
+    "Case",
+    "Evidence",
+    "Rule",
+    "data",
+    "diagnose",
+    "numerics",
+    "rule",
+    "signal",
+    "units",
+    "weights",
+]

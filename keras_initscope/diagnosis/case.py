@@ -1,0 +1,124 @@
+"""What rules judge: a network at one step, what it did before, and views of that.
+
+Owns what counts as a layer of the chain, as a slope over depth, as a loss that falls. Finds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite, log
+
+import numpy as np
+
+from keras_initscope.records import LayerInfo, ModelInfo, Quantity, Snapshot, TensorStats
+
+#: Nodes that a slope over depth is taken from at most; of more, evenly spread ones.
+_POINTS = 64
+#: Below it a second moment is zero in float32, whose least normal number this is the square of.
+_TINY = 1e-76
+#: Looks and steps before which nobody can tell whether a loss falls.
+_LOOKS, _STEPS = 5, 20
+#: A loss falls when it has come down to this share of what it was.
+_FALLEN = 0.98
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A network at one step.
+
+    Args:
+        model: Its layers.
+        snapshot: What was measured last.
+        earlier: What was measured before, oldest first.
+    """
+
+    model: ModelInfo
+    snapshot: Snapshot
+    earlier: tuple[Snapshot, ...] = ()
+
+    @cached_property
+    def quantities(self) -> frozenset[Quantity]:
+        """What was measured of any layer."""
+        return frozenset(entry.tap.quantity for entry in self.snapshot.stats)
+
+    @cached_property
+    def layers(self) -> dict[str, LayerInfo]:
+        """The layers by their paths, in forward order."""
+        return {layer.path: layer for layer in self.model.layers}
+
+    def of(self, quantity: Quantity) -> list[TensorStats]:
+        """The main tensor of each layer that has the quantity, in forward order."""
+        return self._main.get(quantity, [])
+
+    @cached_property
+    def _main(self) -> dict[Quantity, list[TensorStats]]:
+        found: dict[Quantity, dict[str, TensorStats]] = {}
+        for entry in sorted(self.snapshot.stats, key=lambda entry: entry.tap.depth):
+            found.setdefault(entry.tap.quantity, {}).setdefault(entry.tap.layer, entry)
+        return {quantity: list(entries.values()) for quantity, entries in found.items()}
+
+    @cached_property
+    def is_failing(self) -> bool:
+        """Whether the loss does not fall, as far as the looks tell; unknown counts as no."""
+        losses = [each.info.loss for each in (*self.earlier, self.snapshot)]
+        known = [loss for loss in losses if loss is not None]
+        if not all(map(isfinite, known)):
+            return True
+        if len(known) < _LOOKS or self.snapshot.step < _STEPS:
+            return False
+        late = float(np.median(known[-max(1, len(known) // 3) :]))
+        return late - _FALLEN * known[0] > 0 if known[0] > 0 else late >= known[0]
+
+
+def second_moment(stats: TensorStats) -> float:
+    """`E x^2`."""
+    return stats.values["root_mean_square"] ** 2
+
+
+def energy(stats: TensorStats) -> float:
+    """The sum of squares, which a gradient keeps where the width changes."""
+    return second_moment(stats) * stats.tap.size
+
+
+def signal_share(stats: TensorStats) -> float | None:
+    """The share of `E x^2` that tells examples apart; `None` of a tensor that is zero."""
+    signal, constant = stats.values["signal"], stats.values["constant"]
+    return signal / (signal + constant) if signal + constant > 0 else None
+
+
+def logarithms(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Natural logarithms; of what is zero in float32, that of the least square it knows."""
+    return np.log(np.maximum(np.asarray(values, np.float64), _TINY))
+
+
+def rise(values: Sequence[float]) -> float:
+    """By how much a logarithm rises from the first layer to the last, one layer as another.
+
+    The median of the slopes between all pairs of layers (Theil and Sen), times the number of steps
+    from layer to layer: what single layers do, or the branches of a residual network, is no trend.
+    """
+    count = len(values)
+    if count < 2:
+        return 0.0
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int))
+    heights = logarithms([values[i] for i in chosen])
+    i, j = np.triu_indices(len(chosen), 1)
+    return float(np.median((heights[j] - heights[i]) / (chosen[j] - chosen[i]))) * (count - 1)
+
+
+def onset(values: Sequence[float], by: float) -> int:
+    """The first place from which on a logarithm stays off that of the first by `by`, its sign too.
+
+    Args:
+        values: Positive numbers, at least one.
+        by: How far off, negative for below.
+
+    Returns:
+        Its index; the last one where it comes back.
+    """
+    off = logarithms(values) - log(max(values[0], _TINY))
+    is_off = off <= by if by < 0 else off >= by
+    there = np.flatnonzero(~is_off)
+    return min(int(there[-1]) + 1, len(values) - 1) if there.size else 0

@@ -1,0 +1,78 @@
+"""Rules of what goes in and what comes out (D)."""
+
+from __future__ import annotations
+
+from keras_initscope.diagnosis.case import Case, second_moment, signal_share
+from keras_initscope.diagnosis.engine import Evidence, rule
+from keras_initscope.records import Quantity, TensorStats
+
+#: Root mean square that the preactivations of the first layer have at most where inputs and weights
+#: suit each other: thirty standard deviations of what they are meant to be.
+LARGE = 30.0
+#: Share of an output's mean square that tells examples apart, below which it is one number.
+ONE = 1e-6
+#: Steps before which an output that starts at zero may still be one number.
+_BEGUN = 20
+
+
+def _is_normalized(case: Case, first: TensorStats) -> bool:
+    """Whether the next layer that changes the size of the signal is a normalization."""
+    after = [layer for layer in case.model.layers if layer.depth > first.tap.depth]
+    for layer in after:
+        if layer.kind.endswith("Normalization"):
+            return True
+        if layer.activation is not None or layer.kind in ("Activation", "ReLU"):
+            return False
+    return False
+
+
+@rule("D1", needs=(Quantity.KERNEL, Quantity.PREACTIVATION), silent_for=("N1",))
+def unscaled_input(case: Case) -> Evidence | None:
+    """Unscaled input.
+
+    The first layer's preactivations are far from the size that activations are made for, and no
+    normalization follows: the inputs are not scaled, as pixels from 0 to 255 and columns in
+    thousands are not. Saturating activations saturate, others lead to huge outputs, and the first
+    layer's gradient is as large.
+
+    Remedy: Scale the inputs to mean 0 and variance 1, each feature by itself:
+    `keras.layers.Normalization` adapted to the training data, or `keras.layers.Rescaling(1 / 255)`
+    for images, as the first layer.
+    """
+    kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)}
+    entries = [e for e in case.of(Quantity.PREACTIVATION) if e.tap.layer in kernels]
+    if not entries:
+        return None
+    first = entries[0]
+    size = second_moment(first) ** 0.5
+    if size <= LARGE or _is_normalized(case, first):
+        return None
+    return Evidence(
+        value=size,
+        threshold=LARGE,
+        layers=(first.tap.layer,),
+        message=f"The preactivations of {first.tap.layer} have a root mean square of {size:.3g}.",
+    )
+
+
+@rule("D3", needs=(Quantity.ACTIVATION,), silent_for=("N1", "F1", "F3", "U2"))
+def constant_output(case: Case) -> Evidence | None:
+    """Constant output.
+
+    After some training the network gives the same for all examples: it has learnt the mean of the
+    targets and nothing about the inputs.
+
+    Remedy: Look for the layer at which examples become alike, lower the learning rate, and check
+    that inputs and targets are in the same order.
+    """
+    entries = case.of(Quantity.ACTIVATION)
+    share = signal_share(entries[-1]) if entries else None
+    if share is None or share >= ONE or case.snapshot.step < _BEGUN:
+        return None
+    return Evidence(
+        value=share,
+        threshold=ONE,
+        layers=(entries[-1].tap.layer,),
+        message=f"{100 * share:.2g} % of the mean square of {entries[-1].tap.layer} tell examples "
+        "apart.",
+    )

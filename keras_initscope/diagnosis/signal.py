@@ -1,0 +1,210 @@
+"""Rules of the signal on its way forward (F) and of the gradient on its way back (B)."""
+
+from __future__ import annotations
+
+from math import exp, log10
+
+from keras_initscope.diagnosis.case import (
+    Case,
+    energy,
+    onset,
+    rise,
+    second_moment,
+    signal_share,
+)
+from keras_initscope.diagnosis.engine import Evidence, rule
+from keras_initscope.records import Quantity, TensorStats
+
+#: Change of the logarithm of a second moment over the whole depth beyond which a network hardly
+#: trains: at most about six times the depth over which a signal falls by a factor e does
+#: (Schoenholz et al. 2017, arXiv:1611.01232, section 5).
+DEEP = 6.0
+#: The change at which a layer is named as the first.
+_SEEN = 2.0
+
+_FORWARD = (Quantity.KERNEL, Quantity.PREACTIVATION)
+_BACKWARD = (Quantity.KERNEL, Quantity.PREACTIVATION_GRADIENT)
+
+
+def _chain(case: Case, quantity: Quantity) -> list[TensorStats]:
+    """The layers that have a kernel, in forward order."""
+    weighted = {entry.tap.layer for entry in case.of(Quantity.KERNEL)}
+    return [entry for entry in case.of(quantity) if entry.tap.layer in weighted]
+
+
+def _paths(entries: list[TensorStats]) -> tuple[str, ...]:
+    return tuple(entry.tap.layer for entry in entries)
+
+
+def _decades(change: float) -> str:
+    return f"{10 ** abs(change / 2 * log10(exp(1))):.2g}"
+
+
+@rule("F1", needs=_FORWARD, silent_for=("N1",))
+def vanishing_signal(case: Case) -> Evidence | None:
+    """Vanishing signal.
+
+    The root mean square of the preactivations shrinks from layer to layer, until the last layers
+    see next to nothing of their inputs and the first ones move the output by next to nothing.
+
+    Remedy: Start with weights that keep the signal: He's for ReLU, Glorot's or LeCun's for tanh and
+    SELU, `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model.
+    """
+    entries = _chain(case, Quantity.PREACTIVATION)
+    values = [second_moment(entry) for entry in entries]
+    change = rise(values)
+    if change >= -DEEP:
+        return None
+    start = onset(values, -_SEEN)
+    return Evidence(
+        value=change,
+        threshold=-DEEP,
+        layers=_paths(entries[start:]),
+        message=(
+            f"From {entries[0].tap.layer} to {entries[-1].tap.layer} the preactivations shrink by "
+            f"a factor of {_decades(change)}, about {_decades(change / (len(values) - 1))} at each "
+            f"of {len(values)} layers."
+        ),
+    )
+
+
+@rule("F2", needs=_FORWARD, silent_for=("N1", "D1"))
+def exploding_signal(case: Case) -> Evidence | None:
+    """Exploding signal.
+
+    The root mean square of the preactivations grows from layer to layer. Saturating activations
+    are driven into saturation, others lead to outputs and losses without measure, and small changes
+    of the first weights to large ones of the output.
+
+    Remedy: Start with smaller weights: He's for ReLU, Glorot's or LeCun's for tanh and SELU,
+    `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model; scale residual
+    branches by one over the root of their number.
+    """
+    entries = _chain(case, Quantity.PREACTIVATION)
+    values = [second_moment(entry) for entry in entries]
+    change = rise(values)
+    if change <= DEEP:
+        return None
+    start = onset(values, _SEEN)
+    return Evidence(
+        value=change,
+        threshold=DEEP,
+        layers=_paths(entries[start:]),
+        message=(
+            f"From {entries[0].tap.layer} to {entries[-1].tap.layer} the preactivations grow by a "
+            f"factor of {_decades(change)}, about {_decades(change / (len(values) - 1))} at each "
+            f"of {len(values)} layers."
+        ),
+    )
+
+
+@rule("F3", needs=_FORWARD, silent_for=("N1",))
+def collapsed_signal(case: Case) -> Evidence | None:
+    """Collapsed signal.
+
+    What the layers give is nearly the same for all examples: the part of the preactivations that
+    tells examples apart shrinks from layer to layer, and with it all that could be learnt.
+
+    Remedy: Take an activation centred on zero (tanh in place of sigmoid), or weights and biases at
+    the edge of chaos (`keras_initscope.initializers.Critical`); for deep ReLU networks
+    `keras_initscope.tailor(model)`, or normalization layers.
+    """
+    entries = [e for e in _chain(case, Quantity.PREACTIVATION) if signal_share(e) is not None]
+    values = [signal_share(entry) or 0.0 for entry in entries]
+    change = rise(values)
+    if change >= -DEEP:
+        return None
+    start = onset(values, -_SEEN)
+    return Evidence(
+        value=values[-1],
+        threshold=exp(-DEEP) * values[0],
+        layers=_paths(entries[start:]),
+        message=(
+            f"Of the mean square of {entries[0].tap.layer} {100 * values[0]:.2g} % tell examples "
+            f"apart, of that of {entries[-1].tap.layer} {100 * values[-1]:.2g} %."
+        ),
+    )
+
+
+@rule("B1", needs=_BACKWARD, silent_for=("N1", "F1", "F3", "B3"))
+def vanishing_gradient(case: Case) -> Evidence | None:
+    """Vanishing gradient.
+
+    On its way back the gradient by the preactivations shrinks from layer to layer: the first layers
+    learn by next to nothing while the last ones are trained on their noise.
+
+    Remedy: Take an activation whose slope is near 1 (tanh, ReLU or SELU in place of sigmoid) with
+    weights that suit it, `keras_initscope.initializers.Kumar` for sigmoid, residual connections, or
+    normalization layers.
+    """
+    return _of_gradient(case, 1.0)
+
+
+@rule("B2", needs=_BACKWARD, silent_for=("N1", "F2"))
+def exploding_gradient(case: Case) -> Evidence | None:
+    """Exploding gradient.
+
+    On its way back the gradient by the preactivations grows from layer to layer: a step that is
+    right for the last layers throws the first ones off.
+
+    Remedy: Start with smaller weights or orthogonal ones, use residual connections where many
+    normalization layers follow each other, and clip the gradient (`clipnorm`) meanwhile.
+    """
+    return _of_gradient(case, -1.0)
+
+
+def _of_gradient(case: Case, sign: float) -> Evidence | None:
+    """The energy of the gradient rises over depth where it vanishes towards the input."""
+    entries = [e for e in _chain(case, Quantity.PREACTIVATION_GRADIENT) if energy(e) > 0]
+    values = [energy(entry) for entry in entries]
+    change = rise(values)
+    if sign * change <= DEEP:
+        return None
+    back = entries[::-1]
+    start = onset(values[::-1], -sign * _SEEN)
+    word = "shrinks" if sign > 0 else "grows"
+    return Evidence(
+        value=-change,
+        threshold=-sign * DEEP,
+        layers=_paths(back[start:][::-1]),
+        message=(
+            f"From {entries[-1].tap.layer} back to {entries[0].tap.layer} the gradient {word} by a "
+            f"factor of {_decades(change)}, about {_decades(change / (len(values) - 1))} at each "
+            f"of {len(values)} layers."
+        ),
+    )
+
+
+@rule("B3", needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT), silent_for=("N1",))
+def no_gradient(case: Case) -> Evidence | None:
+    """No gradient.
+
+    The gradient by a layer's kernel is exactly zero, and no weight that is to be trained first
+    stands before it: the layer will never learn.
+
+    Remedy: Draw the weights at random instead of setting them to zero; look for units that are all
+    dead, and for operations that cut the gradient off (`stop_gradient`, rounding, `argmax`).
+    """
+    gradients = {entry.tap.layer: entry for entry in case.of(Quantity.KERNEL_GRADIENT)}
+    kernels = case.of(Quantity.KERNEL)
+    gates = [
+        entry.tap.depth
+        for entry in kernels
+        if second_moment(entry) == 0
+        and entry.tap.layer in gradients
+        and second_moment(gradients[entry.tap.layer]) > 0
+    ]
+    dead = [
+        entry
+        for entry in gradients.values()
+        if second_moment(entry) == 0 and not any(depth > entry.tap.depth for depth in gates)
+    ]
+    if not dead:
+        return None
+    return Evidence(
+        value=float(len(dead)),
+        threshold=0.0,
+        layers=_paths(dead),
+        message=f"The gradient is exactly zero by the kernels of {len(dead)} of {len(gradients)} "
+        "layers.",
+    )

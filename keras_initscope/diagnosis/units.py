@@ -1,0 +1,59 @@
+"""Rules of single units (U): saturated and dead ones."""
+
+from __future__ import annotations
+
+from keras_initscope.diagnosis.case import Case
+from keras_initscope.diagnosis.engine import Evidence, rule
+from keras_initscope.records import Quantity, TensorStats
+
+#: Share of a layer's units beyond which it is the layer that is saturated.
+MOST = 0.5
+#: Share of a layer's units that are dead on one batch beyond which it will not come back: half of
+#: them are where a deep rectified signal has nearly collapsed.
+NEARLY_ALL = 0.9
+
+
+@rule("U1", needs=(Quantity.ACTIVATION,), silent_for=("N1", "D1", "F2", "U2"))
+def saturated_units(case: Case) -> Evidence | None:
+    """Saturated units.
+
+    More than half of the units of a layer sit where their activation function is flat: their mean
+    slope over the examples is below 5 % of the greatest. Next to no gradient comes through.
+
+    Remedy: Start with smaller weights, scale the inputs to unit variance, or put a normalization
+    layer before the activation.
+    """
+    return _beyond(case, "saturated_fraction", MOST, "saturated")
+
+
+@rule("U2", needs=(Quantity.ACTIVATION,), silent_for=("N1",))
+def dead_units(case: Case) -> Evidence | None:
+    """Dead units.
+
+    Nearly all units of a layer have slope zero for every example of the batch: no gradient comes
+    through them, and none will move their weights.
+
+    Remedy: Lower the learning rate, start with biases at zero and with He's weights, or take an
+    activation that is nowhere flat (ELU, LeakyReLU, GELU).
+    """
+    return _beyond(case, "dead_fraction", NEARLY_ALL, "dead")
+
+
+def _beyond(case: Case, statistic: str, share: float, word: str) -> Evidence | None:
+    found = [e for e in case.of(Quantity.ACTIVATION) if e.values.get(statistic, 0.0) > share]
+    if not found:
+        return None
+
+    def height(entry: TensorStats) -> float:
+        return entry.values[statistic]
+
+    worst = max(found, key=height)
+    return Evidence(
+        value=height(worst),
+        threshold=share,
+        layers=tuple(e.tap.layer for e in found),
+        message=(
+            f"{100 * height(worst):.0f} % of the units of {worst.tap.layer} are {word}; so are "
+            f"more than {100 * share:.0f} % in {len(found)} layers."
+        ),
+    )
