@@ -1,6 +1,6 @@
 """What rules judge: a network at one step, what it did before, and views of that.
 
-Owns what counts as a layer of the chain, as a slope over depth, as a loss that falls. Finds nothing.
+Owns what a slope over depth is, and when a loss falls. Finds nothing.
 """
 
 from __future__ import annotations
