@@ -98,7 +98,7 @@ def exploding_signal(case: Case) -> Evidence | None:
     )
 
 
-@rule("F3", needs=_FORWARD, silent_for=("N1",))
+@rule("F3", needs=_FORWARD, silent_for=("N1", "U2"))
 def collapsed_signal(case: Case) -> Evidence | None:
     """Collapsed signal.
 
@@ -175,7 +175,7 @@ def _of_gradient(case: Case, sign: float) -> Evidence | None:
     )
 
 
-@rule("B3", needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT), silent_for=("N1",))
+@rule("B3", needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT), silent_for=("N1", "U2"))
 def no_gradient(case: Case) -> Evidence | None:
     """No gradient.
 

@@ -23,7 +23,8 @@ def saturated_units(case: Case) -> Evidence | None:
     Remedy: Start with smaller weights, scale the inputs to unit variance, or put a normalization
     layer before the activation.
     """
-    return _beyond(case, "saturated_fraction", MOST, "saturated")
+    flat = [e for e in case.of(Quantity.ACTIVATION) if not _rests_at_zero(e)]
+    return _beyond(flat, "saturated_fraction", MOST, "saturated")
 
 
 @rule("U2", needs=(Quantity.ACTIVATION,), silent_for=("N1",))
@@ -36,11 +37,17 @@ def dead_units(case: Case) -> Evidence | None:
     Remedy: Lower the learning rate, start with biases at zero and with He's weights, or take an
     activation that is nowhere flat (ELU, LeakyReLU, GELU).
     """
-    return _beyond(case, "dead_fraction", NEARLY_ALL, "dead")
+    rectified = [e for e in case.of(Quantity.ACTIVATION) if _rests_at_zero(e)]
+    return _beyond(rectified, "dead_fraction", NEARLY_ALL, "dead")
 
 
-def _beyond(case: Case, statistic: str, share: float, word: str) -> Evidence | None:
-    found = [e for e in case.of(Quantity.ACTIVATION) if e.values.get(statistic, 0.0) > share]
+def _rests_at_zero(entry: TensorStats) -> bool:
+    """Whether the activation is flat where it gives zero, as rectifiers are and no sigmoid."""
+    return entry.values.get("zero_fraction", 0.0) > 0.5 * entry.values.get("dead_fraction", 0.0)
+
+
+def _beyond(entries: list[TensorStats], statistic: str, share: float, word: str) -> Evidence | None:
+    found = [e for e in entries if e.values.get(statistic, 0.0) > share]
     if not found:
         return None
 
