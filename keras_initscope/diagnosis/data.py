@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras_initscope.diagnosis.case import Case, second_moment, signal_share
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.records import Quantity, TensorStats
+from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
 #: Root mean square that the preactivations of the first layer have at most where inputs and weights
 #: suit each other: thirty standard deviations of what they are meant to be.
@@ -76,3 +76,76 @@ def constant_output(case: Case) -> Evidence | None:
         message=f"{100 * share:.2g} % of the mean square of {entries[-1].tap.layer} tell examples "
         "apart.",
     )
+
+
+@rule("D4", needs=(Quantity.ACTIVATION,))
+def softmax_of_one(case: Case) -> Evidence | None:
+    """Softmax of one unit.
+
+    A softmax over a single unit gives 1 for every example, whatever the weights: nothing can be
+    learnt.
+
+    Remedy: For two classes take one unit with a sigmoid and `binary_crossentropy`, or two units
+    with a softmax; for a number take no activation.
+    """
+    entries = {e.tap.layer: e.values for e in case.of(Quantity.ACTIVATION)}
+    found = [
+        layer.path
+        for layer in _output_layers(case)
+        if _activation(layer) == "softmax" and entries.get(layer.path, {}).get("minimum") == 1.0
+    ]
+    if not found:
+        return None
+    return Evidence(
+        value=1.0,
+        threshold=2.0,
+        layers=tuple(found),
+        certain=True,
+        message=f"The output of {found[0]} is 1 for every example.",
+    )
+
+
+@rule("D5", needs=(Quantity.ACTIVATION,), silent_for=("D4",))
+def output_beside_the_loss(case: Case) -> Evidence | None:
+    """Output that does not suit the loss.
+
+    A crossentropy takes probabilities, or logits if it is told so by `from_logits=True`. Of outputs
+    that are neither it clips away all below 0 and above 1, gradients with them; of probabilities
+    that it takes for logits it makes probabilities a second time, which are never near 0 or 1.
+
+    Remedy: Leave the last layer without an activation and take the loss with `from_logits=True`; or
+    give it a softmax (a sigmoid for `binary_crossentropy`) and leave the loss as it is.
+    """
+    if case.model.from_logits is None:
+        return None
+    entries = {e.tap.layer: e for e in case.of(Quantity.ACTIVATION)}
+    for layer in _output_layers(case):
+        name = _activation(layer)
+        makes_probabilities = name in ("softmax", "sigmoid", "hard_sigmoid", "sparsemax")
+        twice = case.model.from_logits and makes_probabilities
+        entry = entries.get(layer.path)
+        unfit = not case.model.from_logits and not makes_probabilities and _leaves_unit(entry)
+        if twice or unfit or (case.model.from_logits and name in ("relu", "relu6")):
+            wanted = "logits" if case.model.from_logits else "probabilities"
+            return Evidence(
+                value=1.0 if makes_probabilities else entry.values["maximum"] if entry else 0.0,
+                threshold=1.0,
+                layers=(layer.path,),
+                message=f"The activation of {layer.path} is {name}, and {case.model.loss} takes "
+                f"{wanted}.",
+            )
+    return None
+
+
+def _leaves_unit(entry: TensorStats | None) -> bool:
+    if entry is None:
+        return False
+    return entry.values["minimum"] < 0.0 or entry.values["maximum"] > 1.0
+
+
+def _output_layers(case: Case) -> list[LayerInfo]:
+    return [case.layers[path] for path in case.model.outputs if path in case.layers]
+
+
+def _activation(layer: LayerInfo) -> str:
+    return layer.activation or {"Softmax": "softmax", "ReLU": "relu"}.get(layer.kind, "linear")

@@ -9,6 +9,7 @@ from keras_initscope.graph.building import (
     has_weights,
     unbuilt,
 )
+from keras_initscope.graph.description import described
 from keras_initscope.graph.nodes import (
     LayerNode,
     holds_layers,
@@ -22,6 +23,7 @@ from keras_initscope.graph.nodes import (
 from keras_initscope.graph.structure import (
     Operations,
     as_taken,
+    giving,
     input_names,
     inputs_by_name,
     kept_seeds,
@@ -34,6 +36,8 @@ __all__ = [
     "Operations",
     "as_taken",
     "build",
+    "described",
+    "giving",
     "has_weights",
     "holds_layers",
     "input_names",

@@ -35,6 +35,9 @@ class LayerNode:
             kind=type(self.layer).__name__,
             depth=depth,
             activation=_activation_name(self.layer),
+            units=_units(self.layer),
+            trainable=bool(self.layer.trainable),
+            dtype=str(self.layer.compute_dtype),
         )
 
     def weights(self) -> Iterator[tuple[Quantity, str, Any]]:
@@ -171,3 +174,8 @@ def _activation_name(layer: Any) -> str | None:
     if activation is None:
         return None
     return getattr(activation, "__name__", None) or type(activation).__name__
+
+
+def _units(layer: Any) -> int | None:
+    found = getattr(layer, "units", None) or getattr(layer, "filters", None)
+    return found if isinstance(found, int) else None

@@ -130,6 +130,19 @@ def kept_seeds() -> Iterator[None]:
         global_state.set_global_attribute(_SEEDS, held)
 
 
+def giving(model: Any) -> list[Any]:
+    """The layers that a model's outputs come from, empty where the structure is not known."""
+    found = operations(model)
+    if found is None:
+        return []
+    outputs = {id(tensor) for tensor in keras.tree.flatten(found.outputs)}
+    return [
+        node.operation
+        for node in found.nodes
+        if any(id(tensor) in outputs for tensor in node.outputs)
+    ]
+
+
 def _functional(model: Any) -> Any:
     """What knows the structure of a model, or `None`."""
     functional = model._functional if isinstance(model, keras.Sequential) else model

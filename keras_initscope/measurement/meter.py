@@ -137,8 +137,7 @@ class Meter:
 
     def info(self, planned_steps: int | None) -> ModelInfo:
         """The record of the model, layers in the order in which they were seen to run."""
-        layers = tuple(node.info(depth) for depth, node in self._nodes())
-        return ModelInfo(name=self._model.name, layers=layers, planned_steps=planned_steps)
+        return graph.described(self._model, self._nodes(), planned_steps)
 
     def is_ready(self, iterator: Any) -> bool:
         """Whether all variables exist; builds what the model and the batches' shapes allow.

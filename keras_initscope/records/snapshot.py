@@ -121,12 +121,18 @@ class LayerInfo:
         kind: Name of its class.
         depth: Position in forward order, from 0.
         activation: Name of its activation function, or `None`.
+        units: Number of its units (neurons, filters), or `None`.
+        trainable: Whether its weights are to be trained.
+        dtype: Name of the type of number that it computes with.
     """
 
     path: str
     kind: str
     depth: int
     activation: str | None = None
+    units: int | None = None
+    trainable: bool = True
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,11 +143,17 @@ class ModelInfo:
         name: The model's name.
         layers: Its layers in forward order.
         planned_steps: Training steps the fit will take, or `None` where nobody knows.
+        outputs: Paths of the layers that give the outputs, as far as the structure is known.
+        loss: Name of the loss that it is compiled with, where it is one; else `None`.
+        from_logits: Whether that loss takes logits; `None` where it takes neither.
     """
 
     name: str
     layers: tuple[LayerInfo, ...]
     planned_steps: int | None = None
+    outputs: tuple[str, ...] = ()
+    loss: str | None = None
+    from_logits: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

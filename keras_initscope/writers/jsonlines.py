@@ -245,7 +245,8 @@ def _stats_from_json(content: dict[str, Any], histogram: Histogram | None) -> Te
 
 def _model_from_json(content: dict[str, Any]) -> ModelInfo:
     layers = tuple(LayerInfo(**layer) for layer in content["layers"])
-    return ModelInfo(name=content["name"], layers=layers, planned_steps=content["planned_steps"])
+    outputs = tuple(content.get("outputs", ()))
+    return ModelInfo(**{**content, "layers": layers, "outputs": outputs})
 
 
 def _number(value: Any) -> float | None:
