@@ -13,7 +13,7 @@ MOST = 0.5
 NEARLY_ALL = 0.9
 
 
-@rule("U1", needs=(Quantity.ACTIVATION,), silent_for=("N1", "D1", "F2", "U2"))
+@rule("U1", needs=(Quantity.ACTIVATION,), silent_for=("N1", "D1", "F2", "U2", "U3"))
 def saturated_units(case: Case) -> Evidence | None:
     """Saturated units.
 
@@ -39,6 +39,38 @@ def dead_units(case: Case) -> Evidence | None:
     """
     rectified = [e for e in case.of(Quantity.ACTIVATION) if _rests_at_zero(e)]
     return _beyond(rectified, "dead_fraction", NEARLY_ALL, "dead")
+
+
+@rule("U3", needs=(Quantity.KERNEL, Quantity.PREACTIVATION), silent_for=("N1",))
+def symmetric_units(case: Case) -> Evidence | None:
+    """Symmetric units.
+
+    Units of a layer do the same for every example. Unless what follows tells them apart, the same
+    comes back to them as well, and the layer is as good as one unit for ever.
+
+    Remedy: Draw the weights at random, with an initializer of its own for each layer; constants are
+    for biases.
+    """
+    outputs = set(case.model.outputs)
+    kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)}
+    found = [
+        entry
+        for entry in case.of(Quantity.PREACTIVATION)
+        if entry.tap.layer in kernels - outputs
+        and entry.values.get("duplicate_fraction", 0.0) > MOST
+    ]
+    if not found:
+        return None
+    first = found[0]
+    return Evidence(
+        value=first.values["duplicate_fraction"],
+        threshold=MOST,
+        layers=tuple(e.tap.layer for e in found),
+        message=(
+            f"{100 * first.values['duplicate_fraction']:.0f} % of the units of {first.tap.layer} "
+            "have another one that gives the same."
+        ),
+    )
 
 
 def _rests_at_zero(entry: TensorStats) -> bool:

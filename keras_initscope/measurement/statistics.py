@@ -63,6 +63,7 @@ STATISTICS: tuple[Statistic, ...] = (
         power=2,
         signals_only=True,
     ),
+    Statistic(name="duplicate_fraction", of=lambda view: view.duplicates, signals_only=True),
     Statistic(name="dead_fraction", of=lambda view: view.dead, needs_slope=True),
     Statistic(name="saturated_fraction", of=lambda view: view.saturated, needs_slope=True),
 )

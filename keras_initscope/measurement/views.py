@@ -25,6 +25,9 @@ SATURATED_SLOPE = 0.05
 #: Elements of a large tensor reduced at once; temporaries of this size stay in the cache.
 PIECE = 1 << 18
 
+#: Relative difference up to which numbers are equal but for rounding.
+_SAME = 1e-6
+
 #: Elements up to which care costs less than finding out whether it is needed.
 _SMALL = 1 << 14
 
@@ -198,6 +201,25 @@ class View:
         for k in range(1, order + 1):  # the binomial theorem, by Horner's scheme
             total = offset * total + comb(order, k) * self._unit_sums[k - 1]
         return total
+
+    @property
+    def duplicates(self) -> Any:
+        """`(tensors,)` share of units that do what another one does: same mean, same variance.
+
+        Units that give the same for every example are none: nothing tells what they would do.
+        """
+        order = ops.argsort(self.unit_means, axis=1)
+        means, variances = (
+            ops.take_along_axis(each, order, axis=1)
+            for each in (self.unit_means, self.unit_variances)
+        )
+        near = _SAME * ops.sqrt(variances[:, 1:] + ops.square(means[:, 1:]))
+        same_mean = ops.abs(means[:, 1:] - means[:, :-1]) <= near
+        same_variance = ops.abs(variances[:, 1:] - variances[:, :-1]) <= _SAME * variances[:, 1:]
+        alike = ops.pad(
+            _indicator(same_mean & same_variance & (variances[:, 1:] > 0.0)), ((0, 0), (1, 1))
+        )
+        return ops.mean(ops.maximum(alike[:, 1:], alike[:, :-1]), axis=1)
 
     @property
     def minimum(self) -> Any:
