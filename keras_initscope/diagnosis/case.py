@@ -32,11 +32,14 @@ class Case:
         model: Its layers.
         snapshot: What was measured last.
         earlier: What was measured before, oldest first.
+        predicted: What theory says of the initialization, gradients in the size of the measured
+            ones; `None` where nothing was predicted.
     """
 
     model: ModelInfo
     snapshot: Snapshot
     earlier: tuple[Snapshot, ...] = ()
+    predicted: Snapshot | None = None
 
     @cached_property
     def quantities(self) -> frozenset[Quantity]:

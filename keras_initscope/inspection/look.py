@@ -16,6 +16,7 @@ from keras_initscope import graph
 from keras_initscope.batches import Batch, batch_of, is_text
 from keras_initscope.callbacks.watch import steps_taken
 from keras_initscope.calls import check_inputs, inputs_in_order
+from keras_initscope.diagnosis import Case, diagnose
 from keras_initscope.inspection.losses import (
     COTANGENT,
     losses_mismatch,
@@ -145,6 +146,7 @@ def look(model: Any, x: Any, y: Any, loss: Any, steps: int | None = None) -> Rep
         rows=rows(info, measured, predicted),
         loss=words,
         examples=batch.examples,
+        findings=diagnose(Case(model=info, snapshot=measured, predicted=predicted)),
         notes=(*notes, *_nonfinite(batch, measured)),
     )
 

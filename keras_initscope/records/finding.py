@@ -53,4 +53,4 @@ class Finding:
         return self.layers[0] if self.layers else ""
 
     def __str__(self) -> str:
-        return f"{self.code} {self.title} ({self.severity}). {self.message} {self.remedy}"
+        return f"{self.title} ({self.severity}). {self.message} {self.remedy}"

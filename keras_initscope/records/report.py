@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from keras_initscope.records.finding import Finding
 from keras_initscope.records.snapshot import LayerInfo, ModelInfo, Snapshot
 from keras_initscope.text import aligned, bulleted, fitted, markdown_table, number_text
 
@@ -97,6 +98,7 @@ class Report:
         rows: One entry a layer, in forward order.
         loss: What the gradients are gradients of, in words.
         examples: Number of examples in the batch.
+        findings: What is wrong, alarms first.
         notes: What else a reader must know, a sentence each.
     """
 
@@ -106,6 +108,7 @@ class Report:
     rows: tuple[LayerRow, ...]
     loss: str
     examples: int
+    findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -126,13 +129,15 @@ class Report:
         """The report as Markdown, layer paths in full."""
         cells = [_cells(row, f"`{row.layer.path}`") for row in self.shown]
         table = markdown_table(_COLUMNS, cells, _LEFT)
-        parts = [f"**{self._headline()}**", _LEGEND, table, bulleted(self._remarks())]
+        found = bulleted([f"**{each.code}** {each}" for each in self.findings])
+        parts = [f"**{self._headline()}**", found, _LEGEND, table, bulleted(self._remarks())]
         return "\n\n".join(filter(None, parts)) + "\n"
 
     def __str__(self) -> str:
         cells = [_cells(row, row.layer.path) for row in self.shown]
         table = aligned(_COLUMNS, fitted(_COLUMNS, cells, (2, 1), _WIDTH), _LEFT)
-        parts = [self._headline(), table, _LEGEND, bulleted(self._remarks(), _WIDTH)]
+        found = bulleted([f"{each.code} {each}" for each in self.findings], _WIDTH)
+        parts = [self._headline(), found, table, _LEGEND, bulleted(self._remarks(), _WIDTH)]
         return "\n\n".join(filter(None, parts))
 
     def _repr_markdown_(self) -> str:
