@@ -26,7 +26,7 @@ def _is_normalized(case: Case, first: TensorStats) -> bool:
     return False
 
 
-@rule("D1", needs=(Quantity.KERNEL, Quantity.PREACTIVATION), silent_for=("N1",))
+@rule("D1", needs=(Quantity.KERNEL, Quantity.PREACTIVATION), silent_for=("N1",), whole=True)
 def unscaled_input(case: Case) -> Evidence | None:
     """Unscaled input.
 
@@ -55,7 +55,7 @@ def unscaled_input(case: Case) -> Evidence | None:
     )
 
 
-@rule("D3", needs=(Quantity.ACTIVATION,), silent_for=("N1", "F1", "F3", "U2"))
+@rule("D3", needs=(Quantity.ACTIVATION,), silent_for=("N1", "F1", "F3", "U2"), whole=True)
 def constant_output(case: Case) -> Evidence | None:
     """Constant output.
 

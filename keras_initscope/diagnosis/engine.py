@@ -44,6 +44,7 @@ class Rule:
     Args:
         code: Its code.
         needs: What must have been measured for it to speak.
+        whole: Whether all layers must have been measured.
         judge: A case to the evidence, or `None` where nothing is wrong.
         silent_for: Codes of the rules of which what it finds is a consequence.
         title: What is wrong, in a few words.
@@ -53,6 +54,7 @@ class Rule:
 
     code: str
     needs: frozenset[Quantity]
+    whole: bool
     judge: Callable[[Case], Evidence | None]
     silent_for: frozenset[str]
     title: str
@@ -64,7 +66,11 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(
-    code: str, *, needs: Iterable[Quantity] = (), silent_for: Iterable[str] = ()
+    code: str,
+    *,
+    needs: Iterable[Quantity] = (),
+    silent_for: Iterable[str] = (),
+    whole: bool = False,
 ) -> Callable[[Callable[[Case], Evidence | None]], Callable[[Case], Evidence | None]]:
     """Register a rule.
 
@@ -76,6 +82,7 @@ def rule(
         needs: What must have been measured for it to speak.
         silent_for: Codes of rules that explain what it finds: where one of them has found
             something, this one keeps silent.
+        whole: Whether it speaks of all layers only, as of the first or last one.
 
     Returns:
         A decorator.
@@ -100,6 +107,7 @@ def rule(
         RULES[code] = Rule(
             code=code,
             needs=frozenset(needs),
+            whole=whole,
             judge=judge,
             silent_for=frozenset(silent_for),
             title=_joined(title).rstrip("."),
@@ -121,7 +129,8 @@ def diagnose(case: Case) -> tuple[Finding, ...]:
         The findings, alarms first, else in the order of the rules.
     """
     measured = case.quantities
-    asked = (each for each in RULES.values() if each.needs <= measured)
+    is_whole = case.model.is_whole
+    asked = (r for r in RULES.values() if r.needs <= measured and (is_whole or not r.whole))
     found = {each.code: (each, evidence) for each in asked if (evidence := each.judge(case))}
     kept = [pair for pair in found.values() if not pair[0].silent_for & found.keys()]
     findings = [_finding(case, each, evidence) for each, evidence in kept]

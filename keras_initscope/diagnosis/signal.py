@@ -175,7 +175,7 @@ def _of_gradient(case: Case, sign: float) -> Evidence | None:
     )
 
 
-@rule("B3", needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT), silent_for=("N1", "U2"))
+@rule("B3", needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT), silent_for=("N1", "U2"), whole=True)
 def no_gradient(case: Case) -> Evidence | None:
     """No gradient.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_initscope.graph.nodes import LayerNode
+from keras_initscope.graph.nodes import LayerNode, layers
 from keras_initscope.graph.structure import giving
 from keras_initscope.records import ModelInfo
 
@@ -36,6 +36,7 @@ def described(
         outputs=tuple(paths[id(layer)] for layer in giving(model) if id(layer) in paths),
         loss=None if loss is None else _name(loss),
         from_logits=None if loss is None else _from_logits(loss),
+        is_whole=len(known) == len(layers(model)),
     )
 
 

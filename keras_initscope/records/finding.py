@@ -52,5 +52,12 @@ class Finding:
         """Where it starts: the first layer in forward order, or empty."""
         return self.layers[0] if self.layers else ""
 
+    @property
+    def where(self) -> str:
+        """The layers in few words."""
+        others = len(self.layers) - 1
+        more = {-1: "the whole network", 0: "", 1: " and one more layer"}
+        return self.layer + more.get(others, f" and {others} more layers")
+
     def __str__(self) -> str:
         return f"{self.title} ({self.severity}). {self.message} {self.remedy}"

@@ -146,6 +146,7 @@ class ModelInfo:
         outputs: Paths of the layers that give the outputs, as far as the structure is known.
         loss: Name of the loss that it is compiled with, where it is one; else `None`.
         from_logits: Whether that loss takes logits; `None` where it takes neither.
+        is_whole: Whether these are all of its layers, and not those alone that were asked for.
     """
 
     name: str
@@ -154,6 +155,7 @@ class ModelInfo:
     outputs: tuple[str, ...] = ()
     loss: str | None = None
     from_logits: bool | None = None
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,7 @@
 """Rules are registered by code and asked of cases; one cause gives one finding."""
 
+from dataclasses import replace
+
 import pytest
 
 from keras_initscope.diagnosis import RULES, Case, Evidence, diagnose, engine, rule
@@ -67,6 +69,15 @@ def test_a_rule_needs_what_it_judges():
     always("W1", needs=[Quantity.KERNEL_UPDATE])
     assert not diagnose(case(quantities=[Quantity.KERNEL]))
     assert diagnose(case(quantities=[Quantity.KERNEL, Quantity.KERNEL_UPDATE]))
+
+
+@pytest.mark.usefixtures("rules")
+def test_a_rule_of_all_layers_is_not_asked_of_some():
+    always("D1", whole=True)
+    always("U1")
+    some = replace(case().model, is_whole=False)
+    assert [f.code for f in diagnose(case())] == ["D1", "U1"]
+    assert [f.code for f in diagnose(replace(case(), model=some))] == ["U1"]
 
 
 @pytest.mark.usefixtures("rules")
