@@ -34,12 +34,15 @@ class Case:
         earlier: What was measured before, oldest first.
         predicted: What theory says of the initialization, gradients in the size of the measured
             ones; `None` where nothing was predicted.
+        rehearsed: Losses of some steps on the same batch that were tried on stand-ins, the one
+            before them first.
     """
 
     model: ModelInfo
     snapshot: Snapshot
     earlier: tuple[Snapshot, ...] = ()
     predicted: Snapshot | None = None
+    rehearsed: tuple[float, ...] = ()
 
     @cached_property
     def quantities(self) -> frozenset[Quantity]:

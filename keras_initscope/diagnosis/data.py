@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_initscope.diagnosis.case import Case, second_moment, signal_share
+from keras_initscope.diagnosis.chain import FEW, examples
 from keras_initscope.diagnosis.engine import Evidence, rule
 from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
@@ -26,7 +27,7 @@ def _is_normalized(case: Case, first: TensorStats) -> bool:
     return False
 
 
-@rule("D1", needs=(Quantity.KERNEL, Quantity.PREACTIVATION), silent_for=("N1",), whole=True)
+@rule("D1", needs=(Quantity.KERNEL, Quantity.PREACTIVATION), silent_for=("N1", "U3"), whole=True)
 def unscaled_input(case: Case) -> Evidence | None:
     """Unscaled input.
 
@@ -68,6 +69,8 @@ def constant_output(case: Case) -> Evidence | None:
     entries = case.of(Quantity.ACTIVATION)
     share = signal_share(entries[-1]) if entries else None
     if share is None or share >= ONE or case.snapshot.step < _BEGUN:
+        return None
+    if examples(case, entries[-1]) < FEW:
         return None
     return Evidence(
         value=share,

@@ -12,8 +12,9 @@ from keras_initscope.diagnosis.case import (
     second_moment,
     signal_share,
 )
+from keras_initscope.diagnosis.chain import FEW, examples, hidden, paths, weighted
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.records import Quantity, TensorStats
+from keras_initscope.records import Quantity
 
 #: Change of the logarithm of a second moment over the whole depth beyond which a network hardly
 #: trains: at most about six times the depth over which a signal falls by a factor e does
@@ -26,21 +27,11 @@ _FORWARD = (Quantity.KERNEL, Quantity.PREACTIVATION)
 _BACKWARD = (Quantity.KERNEL, Quantity.PREACTIVATION_GRADIENT)
 
 
-def _chain(case: Case, quantity: Quantity) -> list[TensorStats]:
-    """The layers that have a kernel, in forward order."""
-    weighted = {entry.tap.layer for entry in case.of(Quantity.KERNEL)}
-    return [entry for entry in case.of(quantity) if entry.tap.layer in weighted]
-
-
-def _paths(entries: list[TensorStats]) -> tuple[str, ...]:
-    return tuple(entry.tap.layer for entry in entries)
-
-
 def _decades(change: float) -> str:
     return f"{10 ** abs(change / 2 * log10(exp(1))):.2g}"
 
 
-@rule("F1", needs=_FORWARD, silent_for=("N1",))
+@rule("F1", needs=_FORWARD, silent_for=("N1", "U3"))
 def vanishing_signal(case: Case) -> Evidence | None:
     """Vanishing signal.
 
@@ -50,7 +41,7 @@ def vanishing_signal(case: Case) -> Evidence | None:
     Remedy: Start with weights that keep the signal: He's for ReLU, Glorot's or LeCun's for tanh and
     SELU, `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model.
     """
-    entries = _chain(case, Quantity.PREACTIVATION)
+    entries = hidden(case, Quantity.PREACTIVATION)
     values = [second_moment(entry) for entry in entries]
     change = rise(values)
     if change >= -DEEP:
@@ -59,7 +50,7 @@ def vanishing_signal(case: Case) -> Evidence | None:
     return Evidence(
         value=change,
         threshold=-DEEP,
-        layers=_paths(entries[start:]),
+        layers=paths(entries[start:]),
         message=(
             f"From {entries[0].tap.layer} to {entries[-1].tap.layer} the preactivations shrink by "
             f"a factor of {_decades(change)}, about {_decades(change / (len(values) - 1))} at each "
@@ -68,7 +59,7 @@ def vanishing_signal(case: Case) -> Evidence | None:
     )
 
 
-@rule("F2", needs=_FORWARD, silent_for=("N1", "D1"))
+@rule("F2", needs=_FORWARD, silent_for=("N1", "D1", "U3"))
 def exploding_signal(case: Case) -> Evidence | None:
     """Exploding signal.
 
@@ -80,7 +71,7 @@ def exploding_signal(case: Case) -> Evidence | None:
     `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model; scale residual
     branches by one over the root of their number.
     """
-    entries = _chain(case, Quantity.PREACTIVATION)
+    entries = weighted(case, Quantity.PREACTIVATION)
     values = [second_moment(entry) for entry in entries]
     change = rise(values)
     if change <= DEEP:
@@ -89,7 +80,7 @@ def exploding_signal(case: Case) -> Evidence | None:
     return Evidence(
         value=change,
         threshold=DEEP,
-        layers=_paths(entries[start:]),
+        layers=paths(entries[start:]),
         message=(
             f"From {entries[0].tap.layer} to {entries[-1].tap.layer} the preactivations grow by a "
             f"factor of {_decades(change)}, about {_decades(change / (len(values) - 1))} at each "
@@ -98,7 +89,7 @@ def exploding_signal(case: Case) -> Evidence | None:
     )
 
 
-@rule("F3", needs=_FORWARD, silent_for=("N1", "U2"))
+@rule("F3", needs=_FORWARD, silent_for=("N1", "U2", "U3"))
 def collapsed_signal(case: Case) -> Evidence | None:
     """Collapsed signal.
 
@@ -109,7 +100,11 @@ def collapsed_signal(case: Case) -> Evidence | None:
     the edge of chaos (`keras_initscope.initializers.Critical`); for deep ReLU networks
     `keras_initscope.tailor(model)`, or normalization layers.
     """
-    entries = [e for e in _chain(case, Quantity.PREACTIVATION) if signal_share(e) is not None]
+    entries = [
+        entry
+        for entry in hidden(case, Quantity.PREACTIVATION)
+        if signal_share(entry) is not None and examples(case, entry) >= FEW
+    ]
     values = [signal_share(entry) or 0.0 for entry in entries]
     change = rise(values)
     if change >= -DEEP:
@@ -118,7 +113,7 @@ def collapsed_signal(case: Case) -> Evidence | None:
     return Evidence(
         value=values[-1],
         threshold=exp(-DEEP) * values[0],
-        layers=_paths(entries[start:]),
+        layers=paths(entries[start:]),
         message=(
             f"Of the mean square of {entries[0].tap.layer} {100 * values[0]:.2g} % tell examples "
             f"apart, of that of {entries[-1].tap.layer} {100 * values[-1]:.2g} %."
@@ -126,7 +121,7 @@ def collapsed_signal(case: Case) -> Evidence | None:
     )
 
 
-@rule("B1", needs=_BACKWARD, silent_for=("N1", "F1", "F3", "B3"))
+@rule("B1", needs=_BACKWARD, silent_for=("N1", "F1", "F3", "B3", "U1", "U3"))
 def vanishing_gradient(case: Case) -> Evidence | None:
     """Vanishing gradient.
 
@@ -140,7 +135,7 @@ def vanishing_gradient(case: Case) -> Evidence | None:
     return _of_gradient(case, 1.0)
 
 
-@rule("B2", needs=_BACKWARD, silent_for=("N1", "F2"))
+@rule("B2", needs=_BACKWARD, silent_for=("N1", "F2", "D1", "U1", "U3"))
 def exploding_gradient(case: Case) -> Evidence | None:
     """Exploding gradient.
 
@@ -155,7 +150,7 @@ def exploding_gradient(case: Case) -> Evidence | None:
 
 def _of_gradient(case: Case, sign: float) -> Evidence | None:
     """The energy of the gradient rises over depth where it vanishes towards the input."""
-    entries = [e for e in _chain(case, Quantity.PREACTIVATION_GRADIENT) if energy(e) > 0]
+    entries = [e for e in hidden(case, Quantity.PREACTIVATION_GRADIENT) if energy(e) > 0]
     values = [energy(entry) for entry in entries]
     change = rise(values)
     if sign * change <= DEEP:
@@ -166,7 +161,7 @@ def _of_gradient(case: Case, sign: float) -> Evidence | None:
     return Evidence(
         value=-change,
         threshold=-sign * DEEP,
-        layers=_paths(back[start:][::-1]),
+        layers=paths(back[start:][::-1]),
         message=(
             f"From {entries[-1].tap.layer} back to {entries[0].tap.layer} the gradient {word} by a "
             f"factor of {_decades(change)}, about {_decades(change / (len(values) - 1))} at each "
@@ -175,7 +170,12 @@ def _of_gradient(case: Case, sign: float) -> Evidence | None:
     )
 
 
-@rule("B3", needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT), silent_for=("N1", "U2"), whole=True)
+@rule(
+    "B3",
+    needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT, Quantity.ACTIVATION),
+    silent_for=("N1", "U2", "D4"),
+    whole=True,
+)
 def no_gradient(case: Case) -> Evidence | None:
     """No gradient.
 
@@ -185,18 +185,11 @@ def no_gradient(case: Case) -> Evidence | None:
     Remedy: Draw the weights at random instead of setting them to zero; look for units that are all
     dead, and for operations that cut the gradient off (`stop_gradient`, rounding, `argmax`).
     """
-    gradients = {entry.tap.layer: entry for entry in case.of(Quantity.KERNEL_GRADIENT)}
-    kernels = case.of(Quantity.KERNEL)
-    gates = [
-        entry.tap.depth
-        for entry in kernels
-        if second_moment(entry) == 0
-        and entry.tap.layer in gradients
-        and second_moment(gradients[entry.tap.layer]) > 0
-    ]
+    gradients = case.of(Quantity.KERNEL_GRADIENT)
+    gates = _gates(case)
     dead = [
         entry
-        for entry in gradients.values()
+        for entry in gradients
         if second_moment(entry) == 0 and not any(depth > entry.tap.depth for depth in gates)
     ]
     if not dead:
@@ -204,7 +197,23 @@ def no_gradient(case: Case) -> Evidence | None:
     return Evidence(
         value=float(len(dead)),
         threshold=0.0,
-        layers=_paths(dead),
+        layers=paths(dead),
         message=f"The gradient is exactly zero by the kernels of {len(dead)} of {len(gradients)} "
         "layers.",
     )
+
+
+def _gates(case: Case) -> list[int]:
+    """Where a kernel starts at zero and will open: it has a gradient, and a signal before it."""
+    moved = {e.tap.layer for e in case.of(Quantity.KERNEL_GRADIENT) if second_moment(e) > 0}
+    activations = case.of(Quantity.ACTIVATION)
+
+    def sees_signal(depth: int) -> bool:
+        before = [entry for entry in activations if entry.tap.depth < depth]
+        return not before or before[-1].values["signal"] > 0
+
+    return [
+        entry.tap.depth
+        for entry in case.of(Quantity.KERNEL)
+        if second_moment(entry) == 0 and entry.tap.layer in moved and sees_signal(entry.tap.depth)
+    ]

@@ -3,45 +3,97 @@
 from __future__ import annotations
 
 from keras_initscope.diagnosis.case import Case
+from keras_initscope.diagnosis.chain import FEW, examples, is_fed, outputs_of
 from keras_initscope.diagnosis.engine import Evidence, rule
 from keras_initscope.records import Quantity, TensorStats
 
-#: Share of a layer's units beyond which it is the layer that is saturated.
+#: Share of a layer's units beyond which it is the layer that is saturated, or dead.
 MOST = 0.5
 #: Share of a layer's units that are dead on one batch beyond which it will not come back: half of
 #: them are where a deep rectified signal has nearly collapsed.
 NEARLY_ALL = 0.9
+#: Mean slope of a layer, as a share of the greatest one, that is too little to start with: of tanh
+#: where preactivations have a standard deviation of 5.
+STEEP_ENOUGH = 0.15
+#: Looks in a row at which units must be dead, and by how much more than at the start.
+_LOOKS, _MORE = 3, 0.25
+#: Examples below which a unit may be dead by chance: fewer fire on it than three in so many.
+_MANY = 16
 
 
 @rule("U1", needs=(Quantity.ACTIVATION,), silent_for=("N1", "D1", "F2", "U2", "U3"))
 def saturated_units(case: Case) -> Evidence | None:
     """Saturated units.
 
-    More than half of the units of a layer sit where their activation function is flat: their mean
-    slope over the examples is below 5 % of the greatest. Next to no gradient comes through.
+    The units of a layer sit where their activation function is flat. Next to no gradient comes
+    through them.
 
     Remedy: Start with smaller weights, scale the inputs to unit variance, or put a normalization
     layer before the activation.
     """
-    flat = [e for e in case.of(Quantity.ACTIVATION) if not _rests_at_zero(e)]
-    return _beyond(flat, "saturated_fraction", MOST, "saturated")
+    outputs = outputs_of(case)
+    flat = [
+        entry
+        for entry in case.of(Quantity.ACTIVATION)
+        if not _rests_at_zero(entry) and entry.tap.layer not in outputs
+    ]
+    found = _beyond(flat, "saturated_fraction", MOST, "saturated")
+    return found or (_of_slope(flat) if case.snapshot.step == 0 else None)
+
+
+def _of_slope(entries: list[TensorStats]) -> Evidence | None:
+    """What is flat from the start, the layer as a whole."""
+    slopes = {e.tap.layer: e.values.get("relative_slope", float("nan")) for e in entries}
+    found = {path: slope for path, slope in slopes.items() if slope < STEEP_ENOUGH}
+    if not found:
+        return None
+    worst = min(found, key=lambda path: found[path])
+    return Evidence(
+        value=found[worst],
+        threshold=STEEP_ENOUGH,
+        layers=tuple(found),
+        message=f"The mean slope of the activation of {worst} is {100 * found[worst]:.2g} % of the "
+        f"greatest; it is below {100 * STEEP_ENOUGH:.0f} % in {len(found)} layers.",
+    )
 
 
 @rule("U2", needs=(Quantity.ACTIVATION,), silent_for=("N1",))
 def dead_units(case: Case) -> Evidence | None:
     """Dead units.
 
-    Nearly all units of a layer have slope zero for every example of the batch: no gradient comes
-    through them, and none will move their weights.
+    Nearly all units of a layer have slope zero for every example of the batch, or most of them have
+    at one look after another and did not at first: no gradient comes through them, and none will
+    move their weights.
 
     Remedy: Lower the learning rate, start with biases at zero and with He's weights, or take an
     activation that is nowhere flat (ELU, LeakyReLU, GELU).
     """
-    rectified = [e for e in case.of(Quantity.ACTIVATION) if _rests_at_zero(e)]
-    return _beyond(rectified, "dead_fraction", NEARLY_ALL, "dead")
+    rectified = [
+        entry
+        for entry in case.of(Quantity.ACTIVATION)
+        if _rests_at_zero(entry) and examples(case, entry) >= _MANY and is_fed(case, entry)
+    ]
+    found = _beyond(rectified, "dead_fraction", NEARLY_ALL, "dead")
+    return found or _beyond(_dying(case, rectified), "dead_fraction", MOST, "dead")
 
 
-@rule("U3", needs=(Quantity.KERNEL, Quantity.PREACTIVATION), silent_for=("N1",))
+def _dying(case: Case, entries: list[TensorStats]) -> list[TensorStats]:
+    """Those of which most units have been dead for some looks, and were not at the first."""
+    before = case.earlier[1 - _LOOKS :]
+    if len(case.earlier) < _LOOKS:
+        return []
+    start, *looks = (
+        look.profile(Quantity.ACTIVATION, "dead_fraction") for look in (case.earlier[0], *before)
+    )
+    return [
+        entry
+        for entry in entries
+        if entry.values.get("dead_fraction", 0.0) > start.get(entry.tap.name, 1.0) + _MORE
+        and all(look.get(entry.tap.name, 0.0) > MOST for look in looks)
+    ]
+
+
+@rule("U3", needs=(Quantity.KERNEL, Quantity.ACTIVATION), silent_for=("N1",))
 def symmetric_units(case: Case) -> Evidence | None:
     """Symmetric units.
 
@@ -51,14 +103,18 @@ def symmetric_units(case: Case) -> Evidence | None:
     Remedy: Draw the weights at random, with an initializer of its own for each layer; constants are
     for biases.
     """
-    outputs = set(case.model.outputs)
-    kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)}
+    outputs = outputs_of(case)
+    signals = case.of(Quantity.ACTIVATION) + case.of(Quantity.PREACTIVATION)
+    known = {entry.tap.layer: entry for entry in signals}  # preactivations, where there are any
+    kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)} - outputs
     found = [
         entry
-        for entry in case.of(Quantity.PREACTIVATION)
-        if entry.tap.layer in kernels - outputs
+        for path, entry in known.items()
+        if path in kernels
         and entry.values.get("duplicate_fraction", 0.0) > MOST
+        and examples(case, entry) >= FEW
     ]
+    found.sort(key=lambda entry: entry.tap.depth)
     if not found:
         return None
     first = found[0]

@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from keras_initscope.diagnosis.case import Case, second_moment
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.records import Quantity
+from keras_initscope.records import Quantity, Snapshot
+
+_KERNEL, _UPDATE = (Quantity.KERNEL,), (Quantity.KERNEL_UPDATE,)
 
 #: Share of its own size by which a weight must move in a whole training to have learnt anything.
-NOTHING = 1e-4
-#: Training steps that a fit of unknown length is taken to have.
+NOTHING = 0.01
+#: Training steps that a fit is taken to have at least: a short one is a trial.
 USUAL_STEPS = 10_000
-#: Of its own size, by which one step moves a weight at most: beyond it nothing of it is left.
-WHOLE = 1.0
+#: Share of its own size by which one step moves a weight at most where steps build on each other.
+WHOLE = 0.3
+#: Looks back over which the greatest speed counts, for rates that rise and fall.
+_BACK = 8
 
 
-def _speeds(case: Case) -> dict[str, float]:
-    """By what share of its own size one step moves each kernel that is not zero."""
-    sizes = {e.tap.name: second_moment(e) ** 0.5 for e in case.of(Quantity.KERNEL)}
-    steps = max(1, case.snapshot.info.updates)
+def _speeds(snapshot: Snapshot) -> dict[str, float]:
+    """By what share of its own size one step moves each kernel; one that is zero, without end."""
+    stats = snapshot.stats
+    sizes = {e.tap.name: second_moment(e) ** 0.5 for e in stats if e.tap.quantity in _KERNEL}
+    steps = max(1, snapshot.info.updates)
+    moves = {e.tap: second_moment(e) ** 0.5 / steps for e in stats if e.tap.quantity in _UPDATE}
     return {
-        entry.tap.layer: second_moment(entry) ** 0.5 / steps / sizes[entry.tap.name]
-        for entry in case.of(Quantity.KERNEL_UPDATE)
-        if sizes.get(entry.tap.name, 0.0) > 0
+        tap.layer: move / sizes[tap.name] if sizes[tap.name] else inf
+        for tap, move in moves.items()
+        if move > 0 and tap.name in sizes
     }
 
 
-@rule("W2", needs=(Quantity.KERNEL, Quantity.KERNEL_UPDATE), silent_for=("N1", "B3", "F1", "B1"))
+def is_fast(case: Case) -> bool:
+    """Whether one step moves most kernels by a good part of their own size."""
+    return 2 * len(_fast(case)) > len(_speeds(case.snapshot))
+
+
+def _fast(case: Case) -> dict[str, float]:
+    return {path: speed for path, speed in _speeds(case.snapshot).items() if WHOLE < speed < inf}
+
+
+@rule("W2", needs=(*_KERNEL, *_UPDATE), silent_for=("N1", "B3", "F1", "B1", "U1", "U2"), whole=True)
 def frozen_weights(case: Case) -> Evidence | None:
     """Frozen weights.
 
-    In all steps that are planned together the kernels of all layers would move by less than a ten
-    thousandth of their own size: the network stays what it was.
+    In all steps that are planned together, and in ten thousand at least, the kernels of all layers
+    would move by less than a hundredth of their own size: the network stays what it was.
 
     Remedy: Raise the learning rate by powers of ten, until the loss falls within the first hundred
     steps.
     """
-    steps = case.model.planned_steps or USUAL_STEPS
-    reach = {path: speed * steps for path, speed in _speeds(case).items()}
+    steps = max(case.model.planned_steps or 0, USUAL_STEPS)
+    looks = (*case.earlier[:1], *case.earlier[1:][-_BACK:], case.snapshot)
+    reach: dict[str, float] = {}
+    for look in looks:
+        for path, speed in _speeds(look).items():
+            reach[path] = max(reach.get(path, 0.0), speed * steps)
     if not reach or max(reach.values()) >= NOTHING:
         return None
     farthest = max(reach, key=lambda path: reach[path])
@@ -51,24 +72,33 @@ def frozen_weights(case: Case) -> Evidence | None:
     )
 
 
-@rule("W3", needs=(Quantity.KERNEL, Quantity.KERNEL_UPDATE), silent_for=("N1",))
+@rule("W3", needs=(*_KERNEL, *_UPDATE), silent_for=("N1",))
 def thrashing_weights(case: Case) -> Evidence | None:
     """Thrashing weights.
 
-    One step moves the kernels by more than their own size, and the loss does not fall: each step
-    undoes what the one before has learnt.
+    One step moves the kernels by a good part of their own size, and the loss does not fall: each
+    step undoes what the one before has learnt.
 
     Remedy: Lower the learning rate by powers of ten, or raise it from a small one over the first
     steps (warm-up).
     """
-    speeds = _speeds(case)
-    fast = {path: speed for path, speed in speeds.items() if speed > WHOLE}
-    if not case.is_failing or 2 * len(fast) <= len(speeds):
+    fast, tried = _fast(case), case.rehearsed
+    is_failing = tried[-1] >= tried[0] if tried else case.is_failing
+    if not is_failing or not is_fast(case):
         return None
+    seen = (
+        ""
+        if not tried
+        else (
+            f" In {len(tried) - 1} steps that were tried on one batch the loss went from "
+            f"{tried[0]:.3g} to {tried[-1]:.3g}."
+        )
+    )
     return Evidence(
         value=max(fast.values()),
         threshold=WHOLE,
         layers=tuple(fast),
+        certain=bool(tried),
         message=f"A step moves the kernels of {len(fast)} layers by up to "
-        f"{max(fast.values()):.2g} times their own size.",
+        f"{max(fast.values()):.2g} times their own size.{seen}",
     )

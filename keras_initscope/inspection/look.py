@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from math import inf, isfinite
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from keras_initscope.batches import Batch, batch_of, is_text
 from keras_initscope.callbacks.watch import steps_taken
 from keras_initscope.calls import check_inputs, inputs_in_order
 from keras_initscope.diagnosis import Case, diagnose
+from keras_initscope.diagnosis.weights import is_fast
 from keras_initscope.inspection.losses import (
     COTANGENT,
     losses_mismatch,
@@ -28,11 +30,14 @@ from keras_initscope.inspection.rows import rows
 from keras_initscope.inspection.undisturbed import undisturbed, weights_alone
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter
+from keras_initscope.measurement.rehearsal import Rehearsal, rehearsing
 from keras_initscope.prediction.matching import matched
 from keras_initscope.prediction.signal import predict_signal
 from keras_initscope.records import Quantity, Report, Snapshot, StepInfo
 
-_QUANTITIES = frozenset(Quantity) - {Quantity.KERNEL_UPDATE}
+#: Steps that are rehearsed where the first one moves weights far; by then a loss has come down
+#: again that only the first step of an adaptive optimizer has thrown up.
+_REHEARSED = 5
 _FORWARD = (Quantity.PREACTIVATION, Quantity.ACTIVATION)
 _BACKWARD = (Quantity.PREACTIVATION_GRADIENT, Quantity.ACTIVATION_GRADIENT)
 _SCALED = (
@@ -122,17 +127,23 @@ def look(model: Any, x: Any, y: Any, loss: Any, steps: int | None = None) -> Rep
     batch = replace(batch, x=graph.as_taken(model, batch.x))
     _build(model, batch)
     taken = steps_taken(model) if steps is None else steps
-    with undisturbed(model):
+    with undisturbed(model), rehearsing(model) as rehearsal:
         step, words = step_of(model, batch, y, loss)
         notes: list[str] = []
-        meter = Meter(model, graph.layers(model), _QUANTITIES, notes.append, step)
+        nodes, quantities = graph.layers(model), frozenset(Quantity)
+        meter = Meter(model, nodes, quantities, notes.append, step, rehearses=True)
         meter.before(batch.data)
         if meter.fault is not None and backend.is_refusal(meter.fault):
             raise InspectionError(_refused(model, batch, words, backend.message(meter.fault)))
         if meter.fault is not None and (mismatch := losses_mismatch(model)):
             raise InspectionError(mismatch) from meter.fault
-        measured = meter.after(taken, 0).snapshot()
+        updates = _updates(rehearsal, meter, notes)
+        measured = meter.after(taken, updates).snapshot()
         info = meter.info(None)
+        case = Case(model=info, snapshot=measured)
+        if updates and is_fast(case) and not rehearsal.is_at_peak:
+            losses = _losses(rehearsal, meter, batch)
+            case = replace(case, rehearsed=(measured.info.loss or 0.0, *losses))
         predicted = _predicted(model, batch)
     rescale = words != COTANGENT
     predicted = matched(predicted, measured, rescale=rescale)
@@ -146,9 +157,34 @@ def look(model: Any, x: Any, y: Any, loss: Any, steps: int | None = None) -> Rep
         rows=rows(info, measured, predicted),
         loss=words,
         examples=batch.examples,
-        findings=diagnose(Case(model=info, snapshot=measured, predicted=predicted)),
+        findings=diagnose(replace(case, predicted=predicted)),
         notes=(*notes, *_nonfinite(batch, measured)),
     )
+
+
+def _updates(rehearsal: Rehearsal, meter: Meter, notes: list[str]) -> int:
+    """Rehearse the step that was looked at; how many were."""
+    if not rehearsal.is_possible:
+        return 0
+    try:
+        return int(rehearsal.step(meter.applied))
+    except Exception as error:  # the optimizer may be the user's and raise anything
+        notes.append(
+            "How far a step moves the weights is not measured, for the optimizer cannot be copied: "
+            f"{type(error).__name__}: {error}"
+        )
+        return 0
+
+
+def _losses(rehearsal: Rehearsal, meter: Meter, batch: Batch) -> list[float]:
+    """Losses on the same batch after the first step, and after others that follow it."""
+    losses = []
+    for _ in range(_REHEARSED):
+        meter.before(batch.data)
+        rehearsal.step(meter.applied)
+        loss = meter.after(0, 0).snapshot().info.loss
+        losses.append(inf if loss is None or not isfinite(loss) else loss)
+    return losses
 
 
 def _uncertain(predicted: Snapshot) -> list[str]:

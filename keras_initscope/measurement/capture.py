@@ -141,6 +141,7 @@ class Recorder:
         self.finished: dict[int, int] = {}
         self.taps: dict[tuple[int, Quantity, str], Captured] = {}
         self.gradients: dict[int, list[Any]] = {}
+        self.appliers: list[tuple[Any, Any]] = []  # optimizer and variable of each of them
 
     def run(self, step: Callable[[Any], Any], data: Any) -> None:
         """Run `step(data)` of a tapped model; no variable is assigned and no optimizer applied.
@@ -329,6 +330,8 @@ class Recorder:
         for gradient, variable in zip(gradients, known, strict=False):
             if gradient is not None:
                 dense = _unscaled(self._backend.dense(gradient), self._scales.get(id(optimizer)))
+                if id(variable) not in self.gradients:
+                    self.appliers.append((optimizer, variable))
                 self.gradients.setdefault(id(variable), []).append(dense)
 
     def scale_loss(self, optimizer: Any, original: Callable[..., Any], loss: Any) -> Any:

@@ -21,6 +21,7 @@ from keras_initscope.measurement import backends, packing
 from keras_initscope.measurement.capture import Captured, Recorder, tapped
 from keras_initscope.measurement.histograms import sample
 from keras_initscope.measurement.packing import Entry, Layout
+from keras_initscope.measurement.rehearsal import Applied
 from keras_initscope.records import ModelInfo, Quantity, Snapshot, StepInfo
 
 _WEIGHTS = frozenset({Quantity.KERNEL, Quantity.BIAS})
@@ -38,6 +39,7 @@ class _Look:
     packed: Any
     layout: Layout
     kernels: Sequence[Any]
+    gradients: Sequence[Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +89,7 @@ class Meter:
         step: What is run with a batch, as one of `measurement.steps`; the training step of the
             model by default.
         by_unit: Whether to tell of each unit of a signal as well.
+        rehearses: Whether to keep the gradients of a look for whoever rehearses the step.
 
     Attributes:
         setup_seconds: Time spent on tracing.
@@ -101,6 +104,7 @@ class Meter:
         warn: Callable[[str], None],
         step: Callable[[Any], Any] | None = None,
         by_unit: bool = False,
+        rehearses: bool = False,
     ) -> None:
         self._model = model
         self._all = graph.layers(model)
@@ -109,6 +113,8 @@ class Meter:
         self._warn = warn
         self._backend = backends.current()
         self._run_step, self._by_unit = step or model.train_step, by_unit
+        self._rehearses = rehearses
+        self._appliers: list[tuple[Any, Any]] = []
         # XLA takes long to compile; that only pays where the same is looked at again and again.
         self._jit = step is None and bool(model.jit_compile) and not model.run_eagerly
         self._step = self._backend.Compiled(self._trace_step)
@@ -214,8 +220,15 @@ class Meter:
         if self._seeded:  # Keras' global generator came to life in the look, not in the step
             random.randint(1, int(1e9))  # so draw what it drew for its seed
             self._seeded = False
-        (packed, kernels), layout = compiled(*args)
-        return _Look(packed, layout, kernels)
+        (packed, kernels, gradients), layout = compiled(*args)
+        return _Look(packed, layout, kernels, gradients)
+
+    @property
+    def applied(self) -> list[Applied]:
+        """What the step gave to its optimizers in the look that is open."""
+        gradients = [] if self._look is None else self._look.gradients
+        pairs = zip(self._appliers, gradients, strict=False)
+        return [Applied(*applier, gradient) for applier, gradient in pairs]
 
     def _give_up(self, reason: str) -> None:
         self._weights_only = True
@@ -261,7 +274,9 @@ class Meter:
         self._all = graph.reorder(self._all, recorder.finished)
         self._tell_unseen(recorder)
         entries = [*self._signals(recorder), *self._values(recorder.gradients)]
-        return self._finish(entries, recorder.loss)
+        self._appliers = recorder.appliers if self._rehearses else []
+        gradients = [sum(recorder.gradients[id(variable)]) for _, variable in self._appliers]
+        return self._finish(entries, recorder.loss, gradients)
 
     def _tell_unseen(self, recorder: Recorder) -> None:
         """Say once which layers a look cannot see through."""
@@ -297,15 +312,16 @@ class Meter:
         return recorders[-1]
 
     def _trace_weights(self) -> tuple[Any, Layout]:
-        return self._finish(list(self._values({})), None)
+        return self._finish(list(self._values({})), None, [])
 
-    def _finish(self, entries: list[Entry], loss: Any) -> tuple[Any, Layout]:
+    def _finish(self, entries: list[Entry], loss: Any, gradients: list[Any]) -> tuple[Any, Layout]:
         self._tells_loss = loss is not None
         arrays, layout = packing.pack(entries, self._backend)
         rates = [optimizer.learning_rate for optimizer in graph.optimizers(self._model)]
         header = ops.stack([_scalar(loss), _scalar(rates[0] if len(rates) == 1 else None)])
         packed = ops.concatenate([self._backend.bits(header), *arrays])
-        return (packed, [_sampled(variable) for _, variable in self._updated()]), layout
+        kernels = [_sampled(variable) for _, variable in self._updated()]
+        return (packed, kernels, gradients), layout
 
     def _trace_after(self, packed: Any, kernels: Sequence[Any]) -> tuple[Any, Layout]:
         """All in one array, with what the step has changed."""

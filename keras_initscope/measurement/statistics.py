@@ -64,6 +64,7 @@ STATISTICS: tuple[Statistic, ...] = (
         signals_only=True,
     ),
     Statistic(name="duplicate_fraction", of=lambda view: view.duplicates, signals_only=True),
+    Statistic(name="relative_slope", of=lambda view: view.relative_slope, needs_slope=True),
     Statistic(name="dead_fraction", of=lambda view: view.dead, needs_slope=True),
     Statistic(name="saturated_fraction", of=lambda view: view.saturated, needs_slope=True),
 )

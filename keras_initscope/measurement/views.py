@@ -236,6 +236,12 @@ class View:
         return _reduce(self._slopes, lambda slopes: [ops.abs(slopes)])[0] / _length(self._slopes)
 
     @property
+    def relative_slope(self) -> Any:
+        """`(tensors,)` mean magnitude of the slope as a share of the bound."""
+        mean = ops.mean(self._slope_means, axis=1)
+        return ops.where(self._bounds > 0.0, mean / self._bounds, float("nan"))
+
+    @property
     def dead(self) -> Any:
         """`(tensors,)` share of units whose slope is zero for every example."""
         return ops.mean(_indicator(ops.equal(self._slope_means, 0.0)), axis=1)

@@ -1,0 +1,68 @@
+"""Views of a case along the depth of the network: which layers stand in a row, and what of them.
+
+Owns which layers count for a trend over depth and which have units enough to be judged. Finds
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from keras_initscope.diagnosis.case import Case, second_moment
+from keras_initscope.records import Quantity, TensorStats
+
+#: Examples below which nothing is said of how they differ.
+FEW = 8
+
+
+def weighted(case: Case, quantity: Quantity) -> list[TensorStats]:
+    """The layers that have a kernel with anything in it, in forward order.
+
+    One that starts at zero, as a head or the end of a residual branch may, takes no part in a
+    trend: it grows with the first step.
+    """
+    kernels = {e.tap.layer for e in case.of(Quantity.KERNEL) if second_moment(e) > 0}
+    return [entry for entry in case.of(quantity) if entry.tap.layer in kernels]
+
+
+def hidden(case: Case, quantity: Quantity) -> list[TensorStats]:
+    """The same without the outputs, which may be as small as they like."""
+    entries = weighted(case, quantity)
+    outputs = outputs_of(case)
+    return [entry for entry in entries if entry.tap.layer not in outputs]
+
+
+def outputs_of(case: Case) -> frozenset[str]:
+    """The layers that give the outputs; of an unknown structure the last one with a kernel."""
+    if case.model.outputs:
+        return frozenset(_with_kernels_of(case))
+    kernels = case.of(Quantity.KERNEL)
+    return frozenset(entry.tap.layer for entry in kernels[-1:])
+
+
+def _with_kernels_of(case: Case) -> Iterable[str]:
+    """The layers that give the outputs, or, where those have no kernel, the ones before them."""
+    kernels = [entry.tap for entry in case.of(Quantity.KERNEL)]
+    depths = {layer.path: layer.depth for layer in case.model.layers}
+    for path in case.model.outputs:
+        before = [tap for tap in kernels if tap.depth <= depths.get(path, -1)]
+        yield path
+        yield from (tap.layer for tap in before[-1:])
+
+
+def examples(case: Case, entry: TensorStats) -> float:
+    """How many examples or positions a unit was seen for; unknown ones count as one unit."""
+    layer = case.layers.get(entry.tap.layer)
+    units = layer.units if layer is not None and layer.units else 1
+    return entry.tap.size / units
+
+
+def is_fed(case: Case, entry: TensorStats) -> bool:
+    """Whether the last kernel up to a layer holds anything: of zeros nothing can come alive."""
+    before = [e for e in case.of(Quantity.KERNEL) if e.tap.depth <= entry.tap.depth]
+    return not before or second_moment(before[-1]) > 0
+
+
+def paths(entries: Iterable[TensorStats]) -> tuple[str, ...]:
+    """The layers, in the order given."""
+    return tuple(entry.tap.layer for entry in entries)
