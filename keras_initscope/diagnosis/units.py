@@ -131,7 +131,8 @@ def symmetric_units(case: Case) -> Evidence | None:
 
 def _rests_at_zero(entry: TensorStats) -> bool:
     """Whether the activation is flat where it gives zero, as rectifiers are and no sigmoid."""
-    return entry.values.get("zero_fraction", 0.0) > 0.5 * entry.values.get("dead_fraction", 0.0)
+    flat = entry.values.get("saturated_fraction", 0.0)  # a sigmoid gives 0 too, far out
+    return entry.values.get("zero_fraction", 0.0) > 0.5 * flat
 
 
 def _beyond(entries: list[TensorStats], statistic: str, share: float, word: str) -> Evidence | None:
