@@ -3,7 +3,7 @@
 Owns the rules, one function each, and what asks them. Reads records; writes and prints nothing.
 """
 
-from keras_initscope.diagnosis import data, numerics, signal, units, weights
+from keras_initscope.diagnosis import chance, data, numerics, signal, units, weights
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.engine import RULES, Evidence, Rule, diagnose, rule
 
@@ -12,6 +12,7 @@ __all__ = [
     "Case",
     "Evidence",
     "Rule",
+    "chance",
     "data",
     "diagnose",
     "numerics",

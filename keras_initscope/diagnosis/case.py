@@ -36,6 +36,7 @@ class Case:
             ones; `None` where nothing was predicted.
         rehearsed: Losses of some steps on the same batch that were tried on stand-ins, the one
             before them first.
+        probe: What was measured on fixed examples, oldest first, with `drift`.
     """
 
     model: ModelInfo
@@ -43,6 +44,12 @@ class Case:
     earlier: tuple[Snapshot, ...] = ()
     predicted: Snapshot | None = None
     rehearsed: tuple[float, ...] = ()
+    probe: tuple[Snapshot, ...] = ()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was trained yet, as far as the steps tell."""
+        return self.snapshot.step == 0
 
     @cached_property
     def quantities(self) -> frozenset[Quantity]:

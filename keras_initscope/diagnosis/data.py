@@ -42,7 +42,7 @@ def unscaled_input(case: Case) -> Evidence | None:
     """
     kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)}
     entries = [e for e in case.of(Quantity.PREACTIVATION) if e.tap.layer in kernels]
-    if not entries:
+    if not entries or case.earlier:  # later it may be the weights that have grown
         return None
     first = entries[0]
     size = second_moment(first) ** 0.5
@@ -53,6 +53,34 @@ def unscaled_input(case: Case) -> Evidence | None:
         threshold=LARGE,
         layers=(first.tap.layer,),
         message=f"The preactivations of {first.tap.layer} have a root mean square of {size:.3g}.",
+    )
+
+
+@rule("D2", whole=True)
+def broken_input(case: Case) -> Evidence | None:
+    """Inputs that are not finite.
+
+    All weights are finite, and yet the first layer gives NaN or infinite values: they come with the
+    data.
+
+    Remedy: Look for missing values and divisions by zero in the data (`np.isnan(x).any()`), and
+    drop or replace them before training.
+    """
+    weights = (Quantity.KERNEL, Quantity.BIAS)
+    broken = [e for e in case.snapshot.stats if e.values.get("nonfinite_count", 0.0) > 0]
+    signals = case.of(Quantity.PREACTIVATION) + case.of(Quantity.ACTIVATION)
+    first = min((e.tap.depth for e in signals), default=-1)
+    at_first = [e for e in broken if e.tap.depth == first and e in signals]
+    if not at_first or any(e.tap.quantity in weights for e in broken):
+        return None
+    share = at_first[0].values["nonfinite_count"] / at_first[0].tap.size
+    return Evidence(
+        value=share,
+        threshold=0.0,
+        layers=(at_first[0].tap.layer,),
+        certain=True,
+        message=f"{100 * share:.2g} % of what {at_first[0].tap.layer}, the first layer, computes "
+        "are NaN or infinite.",
     )
 
 
@@ -128,7 +156,17 @@ def output_beside_the_loss(case: Case) -> Evidence | None:
         twice = case.model.from_logits and makes_probabilities
         entry = entries.get(layer.path)
         unfit = not case.model.from_logits and not makes_probabilities and _leaves_unit(entry)
-        if twice or unfit or (case.model.from_logits and name in ("relu", "relu6")):
+        cut = name == "softmax" and _rectified(case, layer)
+        cut = cut or (case.model.from_logits and name in ("relu", "relu6"))
+        if cut:
+            return Evidence(
+                value=1.0,
+                threshold=0.0,
+                layers=(layer.path,),
+                message=f"A ReLU stands before the {case.model.loss}: no class can have a logit "
+                "below 0, and none that is at 0 gets a gradient.",
+            )
+        if twice or unfit:
             wanted = "logits" if case.model.from_logits else "probabilities"
             return Evidence(
                 value=1.0 if makes_probabilities else entry.values["maximum"] if entry else 0.0,
@@ -138,6 +176,13 @@ def output_beside_the_loss(case: Case) -> Evidence | None:
                 f"{wanted}.",
             )
     return None
+
+
+def _rectified(case: Case, layer: LayerInfo) -> bool:
+    """Whether a softmax of its own receives what a rectifier gives."""
+    before = [each for each in case.model.layers if each.depth < layer.depth]
+    is_alone = layer.kind in ("Softmax", "Activation")
+    return is_alone and bool(before) and _activation(before[-1]) in ("relu", "relu6")
 
 
 def _leaves_unit(entry: TensorStats | None) -> bool:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from math import inf, log10
+
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.records import Quantity
+from keras_initscope.records import Quantity, TensorStats
+
+#: Greatest number of each type (IEEE 754; bfloat16 has the exponents of float32).
+GREATEST = {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.4e38, "float64": 1.8e308}
+#: Decades that must lie between the greatest number and that of its type.
+HEADROOM = 1.0
 
 _FORWARD = (Quantity.KERNEL, Quantity.BIAS, Quantity.PREACTIVATION, Quantity.ACTIVATION)
 
 
-@rule("N1")
+@rule("N1", silent_for=("D2",))
 def not_finite(case: Case) -> Evidence | None:
     """Numbers that are not finite.
 
@@ -38,3 +45,39 @@ def not_finite(case: Case) -> Evidence | None:
             f"{len(broken) - 1} other tensors."
         ),
     )
+
+
+@rule("N2", silent_for=("N1", "D1", "D2", "F2"))
+def little_headroom(case: Case) -> Evidence | None:
+    """Little numeric headroom.
+
+    The greatest values of a layer come within a decade of the greatest that its type of numbers can
+    hold: a little more, and they are infinite.
+
+    Remedy: Compute this layer in float32 (`dtype="float32"`) or in bfloat16, put a normalization
+    layer before it, or scale what it receives.
+    """
+    forward = [entry for entry in case.snapshot.stats if entry.tap.quantity in _FORWARD]
+    near = [entry for entry in forward if _headroom(case, entry) < HEADROOM]
+    if not near:
+        return None
+    first = min(near, key=lambda entry: entry.tap.depth)
+    kind = case.layers[first.tap.layer].dtype
+    return Evidence(
+        value=_headroom(case, first),
+        threshold=HEADROOM,
+        layers=tuple(dict.fromkeys(entry.tap.layer for entry in near)),
+        message=f"The {first.tap.quantity} of {first.tap.layer} comes up to "
+        f"{_greatest(first):.3g}; {kind} ends at {GREATEST[kind]:.3g}.",
+    )
+
+
+def _greatest(entry: TensorStats) -> float:
+    return max(entry.values["maximum"], -entry.values["minimum"])
+
+
+def _headroom(case: Case, entry: TensorStats) -> float:
+    """Decades up to the greatest number of the layer's type."""
+    layer, size = case.layers.get(entry.tap.layer), _greatest(entry)
+    limit = GREATEST.get(layer.dtype if layer else "", inf)
+    return log10(limit / size) if 0 < size < inf else inf

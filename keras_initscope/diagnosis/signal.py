@@ -12,9 +12,9 @@ from keras_initscope.diagnosis.case import (
     second_moment,
     signal_share,
 )
-from keras_initscope.diagnosis.chain import FEW, examples, hidden, paths, weighted
+from keras_initscope.diagnosis.chain import FEW, examples, hidden, outputs_of, paths, weighted
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.records import Quantity
+from keras_initscope.records import Quantity, TensorStats
 
 #: Change of the logarithm of a second moment over the whole depth beyond which a network hardly
 #: trains: at most about six times the depth over which a signal falls by a factor e does
@@ -71,7 +71,8 @@ def exploding_signal(case: Case) -> Evidence | None:
     `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model; scale residual
     branches by one over the root of their number.
     """
-    entries = weighted(case, Quantity.PREACTIVATION)
+    # Once trained, outputs are as large as the targets are.
+    entries = (weighted if case.is_fresh else hidden)(case, Quantity.PREACTIVATION)
     values = [second_moment(entry) for entry in entries]
     change = rise(values)
     if change <= DEEP:
@@ -185,12 +186,23 @@ def no_gradient(case: Case) -> Evidence | None:
     Remedy: Draw the weights at random instead of setting them to zero; look for units that are all
     dead, and for operations that cut the gradient off (`stop_gradient`, rounding, `argmax`).
     """
-    gradients = case.of(Quantity.KERNEL_GRADIENT)
+    kernels = [e for e in case.of(Quantity.KERNEL) if case.layers[e.tap.layer].trainable]
+    sizes = {e.tap.layer: second_moment(e) for e in case.of(Quantity.KERNEL_GRADIENT)}
     gates = _gates(case)
+    last = max((e.tap.depth for e in kernels if sizes.get(e.tap.layer)), default=-1)
+    called = {entry.tap.layer for entry in case.of(Quantity.ACTIVATION)}
+
+    def is_cut_off(entry: TensorStats) -> bool:
+        """Without any gradient, where a deeper layer has one: of outputs some may have no loss."""
+        size = sizes.get(entry.tap.layer)
+        is_missed = size is None and entry.tap.layer in called and entry.tap.depth < last
+        return is_missed and entry.tap.layer not in outputs_of(case)
+
     dead = [
         entry
-        for entry in gradients
-        if second_moment(entry) == 0 and not any(depth > entry.tap.depth for depth in gates)
+        for entry in kernels
+        if (sizes.get(entry.tap.layer) == 0 and all(gate <= entry.tap.depth for gate in gates))
+        or is_cut_off(entry)
     ]
     if not dead:
         return None
@@ -198,8 +210,7 @@ def no_gradient(case: Case) -> Evidence | None:
         value=float(len(dead)),
         threshold=0.0,
         layers=paths(dead),
-        message=f"The gradient is exactly zero by the kernels of {len(dead)} of {len(gradients)} "
-        "layers.",
+        message=f"No gradient reaches the kernels of {len(dead)} of {len(kernels)} layers.",
     )
 
 

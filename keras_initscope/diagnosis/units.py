@@ -38,7 +38,7 @@ def saturated_units(case: Case) -> Evidence | None:
         if not _rests_at_zero(entry) and entry.tap.layer not in outputs
     ]
     found = _beyond(flat, "saturated_fraction", MOST, "saturated")
-    return found or (_of_slope(flat) if case.snapshot.step == 0 else None)
+    return found or (_of_slope(flat) if case.is_fresh else None)
 
 
 def _of_slope(entries: list[TensorStats]) -> Evidence | None:

@@ -18,6 +18,8 @@ USUAL_STEPS = 10_000
 WHOLE = 0.3
 #: Looks back over which the greatest speed counts, for rates that rise and fall.
 _BACK = 8
+#: Standard deviations by which a layer drifts from look to look, for so many in a row.
+OWN, _PERSISTENT = 1.0, 3
 
 
 def _speeds(snapshot: Snapshot) -> dict[str, float]:
@@ -101,4 +103,33 @@ def thrashing_weights(case: Case) -> Evidence | None:
         certain=bool(tried),
         message=f"A step moves the kernels of {len(fast)} layers by up to "
         f"{max(fast.values()):.2g} times their own size.{seen}",
+    )
+
+
+@rule("W4", silent_for=("N1", "W3"))
+def drifting_layers(case: Case) -> Evidence | None:
+    """Drifting layers.
+
+    On examples that stay the same, what most layers give moves by more than its own standard
+    deviation from look to look, and the loss does not fall: each layer learns from inputs that are
+    gone when it has learnt. The examples are the same each time, so that chance has no part in it
+    but that of dropout, about one over the root of their number.
+
+    Remedy: Lower the learning rate, put normalization layers before the activations, or warm the
+    rate up.
+    """
+    looks = [look.profile(Quantity.ACTIVATION, "drift") for look in case.probe[-_PERSISTENT:]]
+    if len(looks) < _PERSISTENT or not case.is_failing:
+        return None
+    moved = {path: min(look.get(path, 0.0) for look in looks) for path in looks[-1]}
+    far = {path: drift for path, drift in moved.items() if drift > OWN}
+    if 2 * len(far) <= len(moved):
+        return None
+    worst = max(far, key=lambda path: far[path])
+    return Evidence(
+        value=far[worst],
+        threshold=OWN,
+        layers=tuple(far),
+        message=f"At each of {len(looks)} looks {worst} had moved by {far[worst]:.2g} standard "
+        "deviations and more since the one before.",
     )
