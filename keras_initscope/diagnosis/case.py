@@ -5,9 +5,11 @@ Owns what a slope over depth is, and when a loss falls. Finds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from math import isfinite, log
 
 import numpy as np
@@ -60,6 +62,15 @@ class Case:
     def layers(self) -> dict[str, LayerInfo]:
         """The layers by their paths, in forward order."""
         return {layer.path: layer for layer in self.model.layers}
+
+    def following(self, depth: int) -> Iterator[LayerInfo]:
+        """The layers behind one, in forward order."""
+        place = bisect_right(self._depths, depth)
+        return islice(self.model.layers, place, None)
+
+    @cached_property
+    def _depths(self) -> list[int]:
+        return [layer.depth for layer in self.model.layers]
 
     def of(self, quantity: Quantity) -> list[TensorStats]:
         """The main tensor of each layer that has the quantity, in forward order."""

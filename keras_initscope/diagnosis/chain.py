@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from keras_initscope.diagnosis.case import Case, second_moment
-from keras_initscope.records import Quantity, TensorStats
+from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
+_MERGES = ("Add", "Average", "Concatenate", "Multiply", "Subtract")
 #: Examples below which nothing is said of how they differ.
 FEW = 8
 
@@ -27,9 +28,37 @@ def weighted(case: Case, quantity: Quantity) -> list[TensorStats]:
 
 def hidden(case: Case, quantity: Quantity) -> list[TensorStats]:
     """The same without the outputs, which may be as small as they like."""
-    entries = weighted(case, quantity)
     outputs = outputs_of(case)
-    return [entry for entry in entries if entry.tap.layer not in outputs]
+    return [entry for entry in weighted(case, quantity) if entry.tap.layer not in outputs]
+
+
+def unnormalized(case: Case, entries: Iterable[TensorStats]) -> list[TensorStats]:
+    """Those of which a normalization does not undo the scale before it matters."""
+    return [entry for entry in entries if normalized_by(case, entry) is None]
+
+
+def gradients(case: Case) -> list[TensorStats]:
+    """Gradients by what hidden layers give to their activation functions, in forward order.
+
+    Where a normalization stands between, by what that gives: before it the scale of a gradient is
+    one over the arbitrary one of the signal.
+    """
+    behind = {entry.tap.layer: entry for entry in case.of(Quantity.ACTIVATION_GRADIENT)}
+    found = []
+    for entry in hidden(case, Quantity.PREACTIVATION_GRADIENT):
+        norm = normalized_by(case, entry)
+        found.append(entry if norm is None else behind.get(norm.path, entry))
+    return found
+
+
+def normalized_by(case: Case, entry: TensorStats) -> LayerInfo | None:
+    """The normalization that follows before anything that is not linear, or a merge."""
+    for layer in case.following(entry.tap.depth):
+        if layer.kind.endswith("Normalization"):
+            return layer
+        if layer.activation not in (None, "linear") or layer.kind in ("ReLU", *_MERGES):
+            return None
+    return None
 
 
 def outputs_of(case: Case) -> frozenset[str]:

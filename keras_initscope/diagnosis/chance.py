@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp, log, log1p, sqrt
 
 from keras_initscope.diagnosis.case import Case, second_moment, signal_share
-from keras_initscope.diagnosis.chain import FEW, examples, hidden
+from keras_initscope.diagnosis.chain import FEW, examples, hidden, normalized_by
 from keras_initscope.diagnosis.engine import Evidence, rule
 from keras_initscope.records import Quantity, TensorStats
 
@@ -15,6 +15,9 @@ from keras_initscope.records import Quantity, TensorStats
 FAR = 100.0
 #: Standard deviations that a network of its width is from what theory says, and by what factor.
 IMPROBABLE, TENFOLD = 6.0, 10.0
+#: Share of a kernel's root mean square that its mean makes up where its weights have one sign (of
+#: uniform ones from 0 on it is 0.87), and weights below which that may be chance.
+ONE_SIGN, MANY = 0.5, 100
 
 
 @rule(
@@ -57,24 +60,50 @@ def _offset(case: Case, entry: TensorStats) -> float:
 
 
 def _is_centred(case: Case, entry: TensorStats) -> bool:
-    after = [layer for layer in case.model.layers if layer.depth > entry.tap.depth]
-    return bool(after) and after[0].kind == "BatchNormalization"
+    norm = normalized_by(case, entry)
+    return norm is not None and norm.kind == "BatchNormalization"
 
 
-@rule("F5", needs=(Quantity.ACTIVATION,), silent_for=("N1", "D2", "U3", "B3"), whole=True)
+@rule("F5", needs=(Quantity.KERNEL, Quantity.PREACTIVATION), silent_for=("N1", "D2", "U3", "B3"))
 def wrong_initialization(case: Case) -> Evidence | None:
     """Wrong initialization.
 
-    The signal is not what weights of this size give that were drawn independently with mean zero,
-    by far more than networks of this width differ: the weights have a common sign, repeat each
-    other, or follow the data.
+    The weights are not what an initializer of mean zero draws: a layer's weights have a common
+    sign, so that all units see the same sum of their inputs; or the signal is not what weights of
+    this size give that were drawn independently, by far more than networks of this width differ.
 
     Remedy: Draw the weights with an initializer of mean zero, such as
     `keras.initializers.HeNormal()`; a `RandomUniform` needs `minval=-maxval`.
     """
-    if case.predicted is None or not case.is_fresh:
+    if not case.is_fresh:
         return None
-    expected = {e.tap: e for e in case.predicted.stats if e.tap.quantity is Quantity.ACTIVATION}
+    return _of_one_sign(case) or _unlike_theory(case)
+
+
+def _of_one_sign(case: Case) -> Evidence | None:
+    recurrent = {e.tap.layer for e in case.snapshot.stats if e.tap.part == "recurrent_kernel"}
+    mixing = recurrent | {entry.tap.layer for entry in hidden(case, Quantity.PREACTIVATION)}
+    shares = {
+        entry.tap.layer: abs(entry.values["mean"]) / entry.values["root_mean_square"]
+        for entry in hidden(case, Quantity.KERNEL)
+        if entry.tap.layer in mixing and entry.tap.size >= MANY
+    }
+    found = {path: share for path, share in shares.items() if share > ONE_SIGN}
+    if not found:
+        return None
+    first = next(iter(found))
+    return Evidence(
+        value=found[first],
+        threshold=ONE_SIGN,
+        layers=tuple(found),
+        message=f"The mean of the kernel of {first} is {found[first]:.2g} of its root mean square.",
+    )
+
+
+def _unlike_theory(case: Case) -> Evidence | None:
+    """The first layer that theory knows and is far off."""
+    stats = case.predicted.stats if case.predicted else ()
+    expected = {e.tap: e for e in stats if e.tap.quantity is Quantity.ACTIVATION}
     for entry in case.of(Quantity.ACTIVATION):
         theory = expected.get(entry.tap)
         off = None if theory is None else _deviation(entry, theory)

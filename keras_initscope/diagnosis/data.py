@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from keras_initscope.diagnosis.case import Case, second_moment, signal_share
-from keras_initscope.diagnosis.chain import FEW, examples
+from keras_initscope.diagnosis.case import Case, signal_share
+from keras_initscope.diagnosis.chain import FEW, examples, normalized_by
 from keras_initscope.diagnosis.engine import Evidence, rule
 from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
-#: Root mean square that the preactivations of the first layer have at most where inputs and weights
-#: suit each other: thirty standard deviations of what they are meant to be.
+#: Standard deviation that the preactivations of the first layer have at most where inputs and
+#: weights suit each other: thirty times of what they are meant to be.
 LARGE = 30.0
 #: Share of an output's mean square that tells examples apart, below which it is one number.
 ONE = 1e-6
 #: Steps before which an output that starts at zero may still be one number.
 _BEGUN = 20
-
-
-def _is_normalized(case: Case, first: TensorStats) -> bool:
-    """Whether the next layer that changes the size of the signal is a normalization."""
-    after = [layer for layer in case.model.layers if layer.depth > first.tap.depth]
-    for layer in after:
-        if layer.kind.endswith("Normalization"):
-            return True
-        if layer.activation is not None or layer.kind in ("Activation", "ReLU"):
-            return False
-    return False
 
 
 @rule("D1", needs=(Quantity.KERNEL, Quantity.PREACTIVATION), silent_for=("N1", "U3"), whole=True)
@@ -40,19 +29,20 @@ def unscaled_input(case: Case) -> Evidence | None:
     `keras.layers.Normalization` adapted to the training data, or `keras.layers.Rescaling(1 / 255)`
     for images, as the first layer.
     """
-    kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)}
-    entries = [e for e in case.of(Quantity.PREACTIVATION) if e.tap.layer in kernels]
-    if not entries or case.earlier:  # later it may be the weights that have grown
+    kernels = case.of(Quantity.KERNEL)
+    entries = {entry.tap.layer: entry for entry in case.of(Quantity.PREACTIVATION)}
+    first = entries.get(kernels[0].tap.layer)
+    if first is None or case.earlier:  # later it may be the weights that have grown
         return None
-    first = entries[0]
-    size = second_moment(first) ** 0.5
-    if size <= LARGE or _is_normalized(case, first):
+    size = first.values["signal"] ** 0.5
+    if size <= LARGE or normalized_by(case, first) is not None:
         return None
     return Evidence(
         value=size,
         threshold=LARGE,
         layers=(first.tap.layer,),
-        message=f"The preactivations of {first.tap.layer} have a root mean square of {size:.3g}.",
+        message=f"The preactivations of {first.tap.layer}, the first layer, have a standard "
+        f"deviation of {size:.3g} over the examples.",
     )
 
 

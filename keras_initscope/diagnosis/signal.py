@@ -12,7 +12,16 @@ from keras_initscope.diagnosis.case import (
     second_moment,
     signal_share,
 )
-from keras_initscope.diagnosis.chain import FEW, examples, hidden, outputs_of, paths, weighted
+from keras_initscope.diagnosis.chain import (
+    FEW,
+    examples,
+    gradients,
+    hidden,
+    outputs_of,
+    paths,
+    unnormalized,
+    weighted,
+)
 from keras_initscope.diagnosis.engine import Evidence, rule
 from keras_initscope.records import Quantity, TensorStats
 
@@ -20,6 +29,11 @@ from keras_initscope.records import Quantity, TensorStats
 #: trains: at most about six times the depth over which a signal falls by a factor e does
 #: (Schoenholz et al. 2017, arXiv:1611.01232, section 5).
 DEEP = 6.0
+#: The same of a gradient that grows through normalization layers, as it must, by 1.47 a layer of ReLU
+#: (Yang et al. 2019, arXiv:1902.08129): the scale of the weights before one does not matter, so that
+#: a step that is too large makes them larger and the next ones smaller (Arora et al. 2018,
+#: arXiv:1812.03981).
+DEEP_NORMALIZED = 12.0
 #: The change at which a layer is named as the first.
 _SEEN = 2.0
 
@@ -41,7 +55,7 @@ def vanishing_signal(case: Case) -> Evidence | None:
     Remedy: Start with weights that keep the signal: He's for ReLU, Glorot's or LeCun's for tanh and
     SELU, `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model.
     """
-    entries = hidden(case, Quantity.PREACTIVATION)
+    entries = unnormalized(case, hidden(case, Quantity.PREACTIVATION))
     values = [second_moment(entry) for entry in entries]
     change = rise(values)
     if change >= -DEEP:
@@ -72,7 +86,8 @@ def exploding_signal(case: Case) -> Evidence | None:
     branches by one over the root of their number.
     """
     # Once trained, outputs are as large as the targets are.
-    entries = (weighted if case.is_fresh else hidden)(case, Quantity.PREACTIVATION)
+    chosen = weighted if case.is_fresh else hidden
+    entries = unnormalized(case, chosen(case, Quantity.PREACTIVATION))
     values = [second_moment(entry) for entry in entries]
     change = rise(values)
     if change <= DEEP:
@@ -151,17 +166,19 @@ def exploding_gradient(case: Case) -> Evidence | None:
 
 def _of_gradient(case: Case, sign: float) -> Evidence | None:
     """The energy of the gradient rises over depth where it vanishes towards the input."""
-    entries = [e for e in hidden(case, Quantity.PREACTIVATION_GRADIENT) if energy(e) > 0]
+    entries = [entry for entry in gradients(case) if energy(entry) > 0]
     values = [energy(entry) for entry in entries]
+    is_normalized = any(layer.kind.endswith("Normalization") for layer in case.model.layers)
+    limit = DEEP_NORMALIZED if sign < 0 and is_normalized else DEEP
     change = rise(values)
-    if sign * change <= DEEP:
+    if sign * change <= limit:
         return None
     back = entries[::-1]
     start = onset(values[::-1], -sign * _SEEN)
     word = "shrinks" if sign > 0 else "grows"
     return Evidence(
         value=-change,
-        threshold=-sign * DEEP,
+        threshold=-sign * limit,
         layers=paths(back[start:][::-1]),
         message=(
             f"From {entries[-1].tap.layer} back to {entries[0].tap.layer} the gradient {word} by a "

@@ -111,6 +111,7 @@ def symmetric_units(case: Case) -> Evidence | None:
         entry
         for path, entry in known.items()
         if path in kernels
+        and not case.layers[path].kind.endswith("Normalization")  # which make all units alike
         and entry.values.get("duplicate_fraction", 0.0) > MOST
         and examples(case, entry) >= FEW
     ]

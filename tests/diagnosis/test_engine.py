@@ -53,7 +53,7 @@ def test_a_rule_says_what_its_docstring_says(rules):
     assert rules["F1"].explanation == "It can be seen, and does harm."
     assert finding.layer == "b"
     assert finding.layers == ("b", "c")
-    assert str(finding) == "F1 Something is wrong (warning). Seen. Do otherwise."
+    assert str(finding) == "Something is wrong (warning). Seen. Do otherwise."
 
 
 @pytest.mark.usefixtures("rules")
