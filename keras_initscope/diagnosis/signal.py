@@ -29,9 +29,9 @@ from keras_initscope.records import Quantity, TensorStats
 #: trains: at most about six times the depth over which a signal falls by a factor e does
 #: (Schoenholz et al. 2017, arXiv:1611.01232, section 5).
 DEEP = 6.0
-#: The same of a gradient that grows through normalization layers, as it must, by 1.47 a layer of ReLU
-#: (Yang et al. 2019, arXiv:1902.08129): the scale of the weights before one does not matter, so that
-#: a step that is too large makes them larger and the next ones smaller (Arora et al. 2018,
+#: The same of a gradient that grows through normalization layers, as it must, by 1.47 a layer of
+#: ReLU (Yang et al. 2019, arXiv:1902.08129). The scale of the weights before them does not matter:
+#: a step that is too large makes them larger, and the next ones smaller (Arora et al. 2018,
 #: arXiv:1812.03981).
 DEEP_NORMALIZED = 12.0
 #: The change at which a layer is named as the first.
