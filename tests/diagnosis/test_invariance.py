@@ -19,11 +19,8 @@ def _network(kind, *, width=64, name="net", fused=False, rescaled=1.0):
     keras.utils.set_random_seed(0)
     hidden = []
     for i in range(depth):
-        scale = keras.initializers.VarianceScaling  # so that the first layer may be rescaled
-        if i == 0:
-            initializer = scale(rescaled**2, "fan_in", "truncated_normal")
-        else:
-            initializer = kernel
+        first = keras.initializers.VarianceScaling(rescaled**2, "fan_in", "truncated_normal")
+        initializer = kernel if i else first
         hidden.append(
             layers.Dense(
                 width,
