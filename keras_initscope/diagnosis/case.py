@@ -63,6 +63,24 @@ class Case:
         """The layers by their paths, in forward order."""
         return {layer.path: layer for layer in self.model.layers}
 
+    @cached_property
+    def weighted(self) -> frozenset[str]:
+        """The layers that have a kernel with anything in it."""
+        return frozenset(e.tap.layer for e in self.of(Quantity.KERNEL) if second_moment(e) > 0)
+
+    @cached_property
+    def outputs(self) -> frozenset[str]:
+        """The layers that give the outputs, and where those have no kernel, the ones before them.
+
+        Of an unknown structure the last one with a kernel.
+        """
+        kernels = [entry.tap for entry in self.of(Quantity.KERNEL)]
+        found = set(self.model.outputs) or {tap.layer for tap in kernels[-1:]}
+        for path in self.model.outputs:
+            depth = self.layers[path].depth if path in self.layers else -1
+            found.update([tap.layer for tap in kernels if tap.depth <= depth][-1:])
+        return frozenset(found)
+
     def following(self, depth: int) -> Iterator[LayerInfo]:
         """The layers behind one, in forward order."""
         place = bisect_right(self._depths, depth)

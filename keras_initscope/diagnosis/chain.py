@@ -22,14 +22,12 @@ def weighted(case: Case, quantity: Quantity) -> list[TensorStats]:
     One that starts at zero, as a head or the end of a residual branch may, takes no part in a
     trend: it grows with the first step.
     """
-    kernels = {e.tap.layer for e in case.of(Quantity.KERNEL) if second_moment(e) > 0}
-    return [entry for entry in case.of(quantity) if entry.tap.layer in kernels]
+    return [entry for entry in case.of(quantity) if entry.tap.layer in case.weighted]
 
 
 def hidden(case: Case, quantity: Quantity) -> list[TensorStats]:
     """The same without the outputs, which may be as small as they like."""
-    outputs = outputs_of(case)
-    return [entry for entry in weighted(case, quantity) if entry.tap.layer not in outputs]
+    return [e for e in weighted(case, quantity) if e.tap.layer not in case.outputs]
 
 
 def unnormalized(case: Case, entries: Iterable[TensorStats]) -> list[TensorStats]:
@@ -59,24 +57,6 @@ def normalized_by(case: Case, entry: TensorStats) -> LayerInfo | None:
         if layer.activation not in (None, "linear") or layer.kind in ("ReLU", *_MERGES):
             return None
     return None
-
-
-def outputs_of(case: Case) -> frozenset[str]:
-    """The layers that give the outputs; of an unknown structure the last one with a kernel."""
-    if case.model.outputs:
-        return frozenset(_with_kernels_of(case))
-    kernels = case.of(Quantity.KERNEL)
-    return frozenset(entry.tap.layer for entry in kernels[-1:])
-
-
-def _with_kernels_of(case: Case) -> Iterable[str]:
-    """The layers that give the outputs, or, where those have no kernel, the ones before them."""
-    kernels = [entry.tap for entry in case.of(Quantity.KERNEL)]
-    depths = {layer.path: layer.depth for layer in case.model.layers}
-    for path in case.model.outputs:
-        before = [tap for tap in kernels if tap.depth <= depths.get(path, -1)]
-        yield path
-        yield from (tap.layer for tap in before[-1:])
 
 
 def examples(case: Case, entry: TensorStats) -> float:

@@ -17,7 +17,6 @@ from keras_initscope.diagnosis.chain import (
     examples,
     gradients,
     hidden,
-    outputs_of,
     paths,
     unnormalized,
     weighted,
@@ -213,7 +212,7 @@ def no_gradient(case: Case) -> Evidence | None:
         """Without any gradient, where a deeper layer has one: of outputs some may have no loss."""
         size = sizes.get(entry.tap.layer)
         is_missed = size is None and entry.tap.layer in called and entry.tap.depth < last
-        return is_missed and entry.tap.layer not in outputs_of(case)
+        return is_missed and entry.tap.layer not in case.outputs
 
     dead = [
         entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_initscope.diagnosis.case import Case
-from keras_initscope.diagnosis.chain import FEW, examples, is_fed, outputs_of
+from keras_initscope.diagnosis.chain import FEW, examples, is_fed
 from keras_initscope.diagnosis.engine import Evidence, rule
 from keras_initscope.records import Quantity, TensorStats
 
@@ -31,11 +31,10 @@ def saturated_units(case: Case) -> Evidence | None:
     Remedy: Start with smaller weights, scale the inputs to unit variance, or put a normalization
     layer before the activation.
     """
-    outputs = outputs_of(case)
     flat = [
         entry
         for entry in case.of(Quantity.ACTIVATION)
-        if not _rests_at_zero(entry) and entry.tap.layer not in outputs
+        if not _rests_at_zero(entry) and entry.tap.layer not in case.outputs
     ]
     found = _beyond(flat, "saturated_fraction", MOST, "saturated")
     return found or (_of_slope(flat) if case.is_fresh else None)
@@ -103,10 +102,9 @@ def symmetric_units(case: Case) -> Evidence | None:
     Remedy: Draw the weights at random, with an initializer of its own for each layer; constants are
     for biases.
     """
-    outputs = outputs_of(case)
     signals = case.of(Quantity.ACTIVATION) + case.of(Quantity.PREACTIVATION)
     known = {entry.tap.layer: entry for entry in signals}  # preactivations, where there are any
-    kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)} - outputs
+    kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)} - case.outputs
     found = [
         entry
         for path, entry in known.items()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
-from keras_initscope.diagnosis.case import Case, second_moment
+from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.records import Quantity, Snapshot
+from keras_initscope.records import Quantity
 
 _KERNEL, _UPDATE = (Quantity.KERNEL,), (Quantity.KERNEL_UPDATE,)
 
@@ -22,26 +23,29 @@ _BACK = 8
 OWN, _PERSISTENT = 1.0, 3
 
 
-def _speeds(snapshot: Snapshot) -> dict[str, float]:
+def _speeds(case: Case) -> dict[str, float]:
     """By what share of its own size one step moves each kernel; one that is zero, without end."""
-    stats = snapshot.stats
-    sizes = {e.tap.name: second_moment(e) ** 0.5 for e in stats if e.tap.quantity in _KERNEL}
-    steps = max(1, snapshot.info.updates)
-    moves = {e.tap: second_moment(e) ** 0.5 / steps for e in stats if e.tap.quantity in _UPDATE}
+    sizes = {e.tap.layer: e.values["root_mean_square"] for e in case.of(Quantity.KERNEL)}
+    steps = max(1, case.snapshot.info.updates)
+    moves = {
+        entry.tap.layer: entry.values["root_mean_square"] / steps
+        for entry in case.of(Quantity.KERNEL_UPDATE)
+    }
     return {
-        tap.layer: move / sizes[tap.name] if sizes[tap.name] else inf
-        for tap, move in moves.items()
-        if move > 0 and tap.name in sizes
+        path: move / sizes[path] if sizes[path] else inf
+        for path, move in moves.items()
+        if move > 0 and path in sizes
     }
 
 
 def is_fast(case: Case) -> bool:
     """Whether one step moves most kernels by a good part of their own size."""
-    return 2 * len(_fast(case)) > len(_speeds(case.snapshot))
+    speeds = _speeds(case)
+    return 2 * len(_fast(speeds)) > len(speeds)
 
 
-def _fast(case: Case) -> dict[str, float]:
-    return {path: speed for path, speed in _speeds(case.snapshot).items() if WHOLE < speed < inf}
+def _fast(speeds: dict[str, float]) -> dict[str, float]:
+    return {path: speed for path, speed in speeds.items() if WHOLE < speed < inf}
 
 
 @rule("W2", needs=(*_KERNEL, *_UPDATE), silent_for=("N1", "B3", "F1", "B1", "U1", "U2"), whole=True)
@@ -55,13 +59,12 @@ def frozen_weights(case: Case) -> Evidence | None:
     steps.
     """
     steps = max(case.model.planned_steps or 0, USUAL_STEPS)
-    looks = (*case.earlier[:1], *case.earlier[1:][-_BACK:], case.snapshot)
-    reach: dict[str, float] = {}
-    for look in looks:
-        for path, speed in _speeds(look).items():
-            reach[path] = max(reach.get(path, 0.0), speed * steps)
+    reach = {path: speed * steps for path, speed in _speeds(case).items()}
     if not reach or max(reach.values()) >= NOTHING:
         return None
+    before = (replace(case, snapshot=look) for look in reversed(case.earlier[-_BACK:]))
+    if any(max(_speeds(look).values(), default=0.0) * steps >= NOTHING for look in before):
+        return None  # the rate was greater, and has come down
     farthest = max(reach, key=lambda path: reach[path])
     return Evidence(
         value=reach[farthest],
@@ -84,7 +87,7 @@ def thrashing_weights(case: Case) -> Evidence | None:
     Remedy: Lower the learning rate by powers of ten, or raise it from a small one over the first
     steps (warm-up).
     """
-    fast, tried = _fast(case), case.rehearsed
+    fast, tried = _fast(_speeds(case)), case.rehearsed
     is_failing = tried[-1] >= tried[0] if tried else case.is_failing
     if not is_failing or not is_fast(case):
         return None
