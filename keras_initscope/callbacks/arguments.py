@@ -6,6 +6,7 @@ what was expected and what to do.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -16,7 +17,10 @@ from typing import Any
 from keras_initscope.batches import Batch, BatchError, batch_of
 from keras_initscope.callbacks.outputs import USUAL, WRITERS
 from keras_initscope.graph import LayerNode
-from keras_initscope.records import Quantity
+from keras_initscope.records import Finding, Quantity
+from keras_initscope.text import did_you_mean
+
+_RESPONSES = ("ignore", "warn", "stop")
 
 
 def writable(log_dir: str | Path) -> str:
@@ -139,3 +143,31 @@ def checked_overhead(max_overhead: float) -> float:
             f"Received: max_overhead={max_overhead!r}"
         )
     return float(max_overhead)
+
+
+def checked_response(
+    on_finding: str | Callable[[Finding], object],
+) -> str | Callable[[Finding], object]:
+    """What to do about a finding: a word, or a function that takes one."""
+    if callable(on_finding):
+        if _takes_one(on_finding):
+            return on_finding
+        reason = "The function must take one argument, the finding."
+    elif isinstance(on_finding, str) and on_finding in _RESPONSES:
+        return on_finding
+    else:
+        reason = did_you_mean(on_finding, _RESPONSES).strip()
+    raise ValueError(
+        'Argument `on_finding` must be "ignore", "warn", "stop" or a function of a '
+        f"`keras_initscope.records.Finding`. Received: on_finding={on_finding!r} {reason}".rstrip()
+    )
+
+
+def _takes_one(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # some that are built in tell of no signature
+        return True
+    return True

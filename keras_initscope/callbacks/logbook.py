@@ -12,31 +12,44 @@ from functools import partial
 from keras_initscope.callbacks.background import Background
 from keras_initscope.callbacks.outputs import PROBE_WRITERS, Outputs
 from keras_initscope.callbacks.watch import announce, stood_aside
+from keras_initscope.diagnosis.course import Course
 from keras_initscope.measurement.drift import drifted
 from keras_initscope.measurement.meter import Reading
 from keras_initscope.measurement.network import summarize
 from keras_initscope.prediction.matching import matched
-from keras_initscope.records import ModelInfo, Snapshot
+from keras_initscope.records import Finding, ModelInfo, Snapshot
 
 
 class Logbook:
     """Takes looks in the order in which they were had.
 
-    What goes wrong with writing is told by the thread that hands looks over.
+    It judges them too. What it finds to be wrong, and what goes wrong with writing, is told by the
+    thread that trains, when that asks it to speak.
 
     Args:
         log_dir: Directory to write to.
         outputs: Names of the writers.
         paths: The layers that a prediction is to show.
+        respond: Called with each finding that is new, and whether training is over.
     """
 
-    def __init__(self, log_dir: str, outputs: Iterable[str], paths: Iterable[str]) -> None:
+    def __init__(
+        self,
+        log_dir: str,
+        outputs: Iterable[str],
+        paths: Iterable[str],
+        respond: Callable[[Finding, bool], None],
+    ) -> None:
         self._log_dir, self._names, self._paths = log_dir, tuple(outputs), frozenset(paths)
         self._background = Background()
         self._train: Outputs | None = None
         self._probe: Outputs | None = None
         self._prediction: Snapshot | None = None
+        self._course: Course | None = None
+        self._respond, self._is_over = respond, False
         self._has_complained = False  # a disk is full for the probe as it is for training
+        self._faults: list[str] = []
+        self._is_at_fault = False  # the diagnosis; this is told once
 
     @property
     def history(self) -> list[Snapshot]:
@@ -55,6 +68,12 @@ class Logbook:
         """What was predicted, matched with the first look as soon as there is one."""
         self.settle()
         return self._prediction
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found to be wrong, each thing once."""
+        self.settle()
+        return [] if self._course is None else self._course.findings
 
     def foresee(self, prediction: Snapshot) -> None:
         """Take what is predicted for the first look."""
@@ -81,10 +100,11 @@ class Logbook:
         if self._train is None:
             parts = self._log_dir, self._names, model()
             self._train, self._probe = Outputs(*parts), Outputs(*parts, PROBE_WRITERS)
+            self._course = Course(parts[-1])
         self._background.submit(partial(self._note, self._train, reading, costs))
         if of_probe is not None and self._probe is not None:
             self._background.submit(partial(_note_probe, self._probe, of_probe))
-        self._speak()
+        self.speak()
         return self._background.spent()
 
     def _note(self, outputs: Outputs, reading: Reading, costs: Mapping[str, float]) -> None:
@@ -92,7 +112,24 @@ class Logbook:
         if not outputs.history and self._prediction is not None:
             self._prediction = self._shown(matched(self._prediction, snapshot))
             outputs.write(self._prediction, {})
-        outputs.write(snapshot, {**summarize(snapshot), **costs})
+        scalars = {**summarize(snapshot), **costs}
+        findings = self._judged(snapshot, outputs.history)
+        if findings is not None:
+            scalars["findings"] = float(len(findings))
+        outputs.write(snapshot, scalars, findings)
+
+    def _judged(self, snapshot: Snapshot, earlier: list[Snapshot]) -> tuple[Finding, ...] | None:
+        assert self._course is not None, "it is begun with the outputs"
+        try:
+            return self._course.take(snapshot, earlier, self._prediction)
+        except Exception as error:  # a rule at fault harms neither training nor what is written
+            if not self._is_at_fault:
+                self._faults.append(
+                    f"VarianceMonitor cannot judge step {snapshot.step}; what it measures is "
+                    f"written all the same. Reason: {type(error).__name__}: {error}"
+                )
+            self._is_at_fault = True
+            return None
 
     def _shown(self, snapshot: Snapshot) -> Snapshot:
         stats = tuple(entry for entry in snapshot.stats if entry.tap.layer in self._paths)
@@ -105,26 +142,32 @@ class Logbook:
             self._background.wait()
         except Exception as error:  # a fault of the monitor must not end the fit
             announce(stood_aside(error))
-        self._speak()
+        self.speak()
 
     def close(self) -> None:
-        """Settle, and take no more."""
+        """Settle, and take no more; training is over."""
+        self._is_over = True
         self.settle()
         for outputs in self._opened():
             outputs.close()
-        self._speak()
+        self.speak()
         self._background.close()
 
     def _opened(self) -> list[Outputs]:
         return [each for each in (self._train, self._probe) if each is not None]
 
-    def _speak(self) -> None:
+    def speak(self) -> None:
+        """Tell what was found since the last time, in the thread that calls this."""
         for outputs in self._opened():
             while outputs.complaints:
                 complaint = outputs.complaints.pop()
                 if not self._has_complained:
                     announce(complaint)
                 self._has_complained = True
+        while self._faults:
+            announce(self._faults.pop())
+        while self._course is not None and self._course.news:
+            self._respond(self._course.news.popleft(), self._is_over)
 
 
 def _note_probe(outputs: Outputs, reading: Reading) -> None:

@@ -6,11 +6,12 @@ Owns the writers while the fit lasts. One that fails is closed and said once; th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from keras_initscope.records import ModelInfo, Snapshot
+from keras_initscope.records import Finding, ModelInfo, Snapshot
+from keras_initscope.records.history import remember
 from keras_initscope.writers import (
     DepthWriter,
     JSONLinesWriter,
@@ -18,15 +19,17 @@ from keras_initscope.writers import (
     TensorBoardWriter,
 )
 
-#: Records of tensors, some kilobytes each, that `history` holds at most.
-_REMEMBERED = 20_000
-
 
 class Writer(Protocol):
     """What takes snapshots, in the order in which they were made."""
 
-    def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
-        """Take one snapshot, and the whole network's scalars."""
+    def write(
+        self,
+        snapshot: Snapshot,
+        scalars: Mapping[str, float],
+        findings: Sequence[Finding] | None = None,
+    ) -> None:
+        """Take one snapshot, the whole network's scalars, and what is wrong, if it was judged."""
 
     def close(self) -> None:
         """Write what is left, and take no more."""
@@ -76,22 +79,22 @@ class Outputs:
         self._is_told = False
         self.complaints: list[str] = []
 
-    def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
+    def write(
+        self,
+        snapshot: Snapshot,
+        scalars: Mapping[str, float],
+        findings: Sequence[Finding] | None = None,
+    ) -> None:
         """Remember a measured snapshot, and hand it to every writer."""
         if snapshot.origin == "measured":
-            self._remember(snapshot)
+            remember(self.history, snapshot)
         for writer in list(self._opened()):
             try:
-                writer.write(snapshot, scalars)
+                writer.write(snapshot, scalars, findings)
             except Exception as error:  # a full disk, a directory taken away: others may go on
                 self._opened().remove(writer)
                 self._say(error)
                 self._close(writer)
-
-    def _remember(self, snapshot: Snapshot) -> None:
-        self.history.append(snapshot)
-        if len(self.history) * len(snapshot.stats) > _REMEMBERED:
-            del self.history[1:-1:2]
 
     def close(self) -> None:
         """Close all writers."""

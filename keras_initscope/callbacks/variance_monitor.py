@@ -1,6 +1,7 @@
 """VarianceMonitor: the callback that watches a model while `fit` trains it.
 
-Owns its arguments and where snapshots go. When a fault of its own stops it, training goes on.
+Owns its arguments and where snapshots and findings go. When a fault of its own stops it, training
+goes on.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import keras
 from keras_initscope import graph
 from keras_initscope.callbacks import arguments
 from keras_initscope.callbacks.logbook import Logbook
+from keras_initscope.callbacks.response import Response
 from keras_initscope.callbacks.schedule import Budget, EveryEpoch, EverySteps, Schedule
 from keras_initscope.callbacks.watch import (
     Audience,
@@ -30,7 +32,7 @@ from keras_initscope.graph import LayerNode
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter, Reading
 from keras_initscope.prediction.signal import predict_signal
-from keras_initscope.records import ModelInfo, Quantity, Snapshot
+from keras_initscope.records import Finding, ModelInfo, Quantity, Snapshot
 
 _OF_A_FIT = (
     "_kept",
@@ -55,6 +57,10 @@ class VarianceMonitor(keras.callbacks.Callback):
     training is bit-identical with and without the monitor. It starts at step 0, before any update,
     and ends with the last step.
 
+    It says what is wrong: in which layer, what shows it and what to do; `initscope rules` lists what
+    it looks for. A mechanism by which networks train badly is a warning. It is an alarm where the
+    loss does not fall either, or where harm is done whatever the loss does, as by NaN.
+
     A fault inside the monitor never ends `fit`: it warns once, with the reason, and stands aside.
 
     Args:
@@ -76,12 +82,22 @@ class VarianceMonitor(keras.callbacks.Callback):
             the drift of each layer between looks, in standard deviations of its units.
         max_overhead: With `update_freq="auto"`, seconds of looking for each second of training,
             beside the first and the last look and the tracing.
+        on_finding: What to do about something that is wrong. `"warn"` warns, once for each thing,
+            and once more when a warning becomes an alarm; `"stop"` does the same, and an alarm ends
+            training, a warning alone never does; `"ignore"` says nothing. A function is called with
+            each `keras_initscope.records.Finding` that `"warn"` would tell, in the thread that
+            trains, a few steps after the one that was looked at; what it raises warns and does not
+            end training. Findings are listed in `findings` and written to TensorBoard in any case.
 
     Attributes:
         history: The snapshots of the last `fit`, a list of `keras_initscope.records.Snapshot`. Of
             a long one they are thinned out evenly, first and last kept, so that memory stays
             bounded; `keras_initscope.writers.read_jsonlines` reads all of them from `log_dir`.
         probe_history: The same of the probe, with the statistics `drift` and `drift_from_start`.
+        findings: What was found to be wrong in the last `fit`, a list of
+            `keras_initscope.records.Finding`: each thing once, in the order in which it was found,
+            with the step at which it was seen first and all else as it was seen last. What has a
+            rule and a layer in common is one thing.
         prediction: What theory predicts for the first of them, of the same type, gradients in
             the size that was measured at the outputs; `None` where nothing was predicted, as
             without the output `"depth"`.
@@ -106,6 +122,7 @@ class VarianceMonitor(keras.callbacks.Callback):
     monitor = initscope.VarianceMonitor("logs/run1")
     model.fit(x, y, callbacks=[monitor], verbose=0)
     print(monitor.history[0].profile("activation", "variance"))
+    print(monitor.findings or "Nothing is found to be wrong.")
     ```
     """
 
@@ -118,6 +135,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         outputs: str | Iterable[str] = "all",
         max_overhead: float = 0.01,
         probe: Any = None,
+        on_finding: str | Callable[[Finding], object] = "warn",
     ) -> None:
         super().__init__()
         backends.current()
@@ -129,6 +147,7 @@ class VarianceMonitor(keras.callbacks.Callback):
         self._chosen_outputs = arguments.checked_outputs(outputs)
         self._max_overhead = arguments.checked_overhead(max_overhead)
         self._probe_batch = arguments.checked_probe(probe)
+        self._on_finding = arguments.checked_response(on_finding)
         self._forget()
 
     def _forget(self) -> None:
@@ -162,6 +181,11 @@ class VarianceMonitor(keras.callbacks.Callback):
         return [] if self._logbook is None else self._logbook.probe_history
 
     @property
+    def findings(self) -> list[Finding]:
+        """What was found to be wrong in the last `fit`, each thing once."""
+        return [] if self._logbook is None else self._logbook.findings
+
+    @property
     def prediction(self) -> Snapshot | None:
         """What theory predicts for the first of them."""
         return None if self._logbook is None else self._logbook.prediction
@@ -180,6 +204,11 @@ class VarianceMonitor(keras.callbacks.Callback):
         if self._watch is not None:
             self._watch.begin_epoch(epoch)
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Tell what was found, while no further epoch has begun."""
+        if self._logbook is not None:
+            self._logbook.speak()
+
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Look a last time where the last step was not looked at, and leave."""
         try:
@@ -197,12 +226,23 @@ class VarianceMonitor(keras.callbacks.Callback):
         steps = self.params.get("steps")
         planned = (int(self.params.get("epochs", 1)), steps and int(steps))
         start = max(steps_taken(self.model), self._reached.get(self.model, 0))
-        self._logbook = Logbook(self._log_dir, self._chosen_outputs, [n.path for n in nodes])
+        response = Response(self._on_finding, self._stop_training)
+        paths = [node.path for node in nodes]
+        self._logbook = Logbook(self._log_dir, self._chosen_outputs, paths, response)
         if self._probe_batch is not None:
             quantities = self._quantities - {Quantity.KERNEL_UPDATE}  # no step follows the look
             self._probe = Meter(self.model, nodes, quantities, _announce_probe, by_unit=True)
-        audience = Audience(self._foresee, self._look_at_probe, self._take, self._logbook.close)
+        audience = Audience(
+            foresee=self._foresee,
+            beside=self._look_at_probe,
+            take=self._take,
+            speak=self._logbook.speak,
+            leave=self._logbook.close,
+        )
         self._watch = Watch(self.model, self._meter, self._schedule(), audience, planned, start)
+
+    def _stop_training(self) -> None:
+        self.model.stop_training = True
 
     def _meter_for(self, nodes: list[LayerNode]) -> Meter:
         """The last fit's meter as long as Keras too keeps what it has traced, else a new one."""

@@ -33,12 +33,15 @@ class Audience:
         take: Called with each look and the seconds that the looks before it took for each second of
             training, without the first one and those for which anything was traced; returns the
             seconds that were spent on earlier ones beside training, and not told before.
+        speak: Called before each execution of training steps, for what is to be told in this
+            thread.
         leave: Called when there will be no more of them.
     """
 
     foresee: Callable[[Any], None]
     beside: Callable[[int], None]
     take: Callable[[Reading, float], float]
+    speak: Callable[[], None]
     leave: Callable[[], None]
 
 
@@ -118,6 +121,7 @@ class Watch:
         length = int(self.model.steps_per_execution)
         due = False
         with self._harmless():
+            self._audience.speak()
             due = self._due(iterator, length)
         return self._watched(iterator, length) if due else self._plain(iterator, length)
 
@@ -253,9 +257,13 @@ def stood_aside(error: BaseException) -> str:
 
 
 def announce(message: str) -> None:
-    """Warn, without ever raising: warnings may have been turned into errors."""
+    """Warn, without ever raising: warnings may have been turned into errors.
+
+    What is true again is said again: Python tells the same sentence once a process, and a user who
+    repeats a fit would take it to be mended.
+    """
     try:
-        warnings.warn(message, stacklevel=2)
+        warnings.warn_explicit(message, UserWarning, __file__, 0)
     except Warning:
         sys.stderr.write(f"{message}\n")
 

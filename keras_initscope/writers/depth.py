@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keras_initscope.records import Quantity, Snapshot
+from keras_initscope.records import Finding, Quantity, Snapshot
 from keras_initscope.writers.summaries import SummaryFile
 
 #: Tag to the quantities whose variance it shows; of those that a layer has, the first.
@@ -40,7 +40,12 @@ class DepthWriter:
         self._due = 0
         self._last: Snapshot | None = None
 
-    def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
+    def write(
+        self,
+        snapshot: Snapshot,
+        scalars: Mapping[str, float],
+        findings: Sequence[Finding] | None = None,
+    ) -> None:
         """Draw the curves of one snapshot, at once or as the last one when closed."""
         if snapshot.origin == "predicted":
             self._draw("theory", snapshot)

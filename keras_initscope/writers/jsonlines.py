@@ -14,7 +14,7 @@ import math
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from keras_initscope.records import (
+    Finding,
     Histogram,
     LayerInfo,
     ModelInfo,
@@ -54,13 +55,18 @@ class JSONLinesWriter:
         self._file = self._path.open("a", encoding="utf-8")
         self._line({"format": _FORMAT, "model": asdict(model)})
 
-    def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
+    def write(
+        self,
+        snapshot: Snapshot,
+        scalars: Mapping[str, float],
+        findings: Sequence[Finding] | None = None,
+    ) -> None:
         """Append one snapshot and the network's scalars, and flush."""
         content = {
             "step": snapshot.step,
             "origin": snapshot.origin,
-            "info": _strict(asdict(snapshot.info)),
-            "scalars": _strict(scalars),
+            "info": strict(asdict(snapshot.info)),
+            "scalars": strict(scalars),
             "stats": [_stats_to_json(stats) for stats in snapshot.stats],
             "histograms": _packed(stats.histogram for stats in snapshot.stats),
         }
@@ -156,8 +162,8 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 ) from error
 
 
-def _strict(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN and no infinity: they travel as strings that `float` reads."""
+def strict(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with NaN and infinities, which JSON does not know, as strings that `float` reads."""
     return {
         name: str(number) if isinstance(number, float) and not math.isfinite(number) else number
         for name, number in numbers.items()
@@ -172,7 +178,7 @@ def _stats_to_json(stats: TensorStats) -> dict[str, Any]:
         "depth": tap.depth,
         "size": tap.size,
         "part": tap.part,
-        "values": _strict(stats.values),
+        "values": strict(stats.values),
     }
     if histogram is not None:
         content["occupied"] = histogram.buckets.size

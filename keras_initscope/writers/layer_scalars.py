@@ -7,9 +7,9 @@ these are thousands of charts, and the table that every run has holds the same n
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from keras_initscope.records import Snapshot
+from keras_initscope.records import Finding, Snapshot
 from keras_initscope.writers.summaries import SummaryFile
 from keras_initscope.writers.tags import Tags
 
@@ -25,7 +25,12 @@ class LayerScalarsWriter:
         self._file = SummaryFile(os.path.join(log_dir, "train", "layers"))
         self._tags = Tags()
 
-    def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
+    def write(
+        self,
+        snapshot: Snapshot,
+        scalars: Mapping[str, float],
+        findings: Sequence[Finding] | None = None,
+    ) -> None:
         """Write all numbers of one measured snapshot as one record, and flush."""
         if snapshot.origin != "measured":
             return

@@ -17,6 +17,7 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.histogram.metadata import create_summary_metadata as histogram_metadata
 from tensorboard.plugins.scalar.metadata import create_summary_metadata as scalar_metadata
+from tensorboard.plugins.text.metadata import create_summary_metadata as text_metadata
 
 from keras_initscope.writers.event_file import EventFile
 
@@ -53,6 +54,7 @@ class SummaryFile:
         scalars: Iterable[tuple[str, float]] = (),
         tables: Iterable[tuple[str, NDArray[np.float32]]] = (),
         texts: Iterable[tuple[str, str]] = (),
+        pages: Iterable[tuple[str, str]] = (),
     ) -> None:
         """Write all that belongs to a step as one record, and flush.
 
@@ -65,6 +67,7 @@ class SummaryFile:
             scalars: Tag and number.
             tables: Tag and array; of a plugin of ours, which no page of TensorBoard shows yet.
             texts: Tag and text, for the same.
+            pages: Tag and Markdown, for TensorBoard's page Text.
         """
         if self._events.size >= _LIMIT:
             self._turn_over()
@@ -76,10 +79,9 @@ class SummaryFile:
         for tag, table in tables:
             self._put(event.summary, tag, table, _our_metadata)
         for tag, text in texts:
-            value = event.summary.value.add(tag=tag, metadata=_our_metadata("", ""))
-            value.tensor.dtype = DT_STRING
-            value.tensor.tensor_shape.SetInParent()
-            value.tensor.string_val.append(text.encode())
+            _put_text(event.summary, tag, text, _our_metadata)
+        for tag, text in pages:
+            _put_text(event.summary, tag, text, text_metadata)
         if not self._is_begun:
             self._begin(step, time)
         if event.summary.value:
@@ -106,6 +108,13 @@ class SummaryFile:
         if tag not in self._described:  # TensorBoard needs a tag's metadata once
             self._described.add(tag)
             value.metadata.CopyFrom(metadata("", ""))
+
+
+def _put_text(summary: Summary, tag: str, text: str, metadata: _Metadata) -> None:
+    value = summary.value.add(tag=tag, metadata=metadata("", ""))
+    value.tensor.dtype = DT_STRING
+    value.tensor.tensor_shape.SetInParent()
+    value.tensor.string_val.append(text.encode())
 
 
 def _our_metadata(name: str, description: str) -> SummaryMetadata:

@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_initscope.records import Quantity, Snapshot, TensorStats
+from keras_initscope.records import Finding, Quantity, Snapshot, TensorStats
 from keras_initscope.writers.bins import linear_bins, log_bins
+from keras_initscope.writers.findings import findings_json, findings_page
 from keras_initscope.writers.summaries import SummaryFile
 from keras_initscope.writers.table import Table
 from keras_initscope.writers.tags import Tags
 
 _Bins = NDArray[np.float64]
+_Texts = list[tuple[str, str]]
 
 #: What spreads over decades, as gradients do and what an optimizer makes of them: also drawn as the
 #: logarithm. Weights and signal are kept near one scale by initializers and activation functions.
@@ -40,9 +42,15 @@ class TensorBoardWriter:
         self._file = SummaryFile(os.path.join(log_dir, run))
         self._tags = Tags()
         self._table = Table(self._tags)
+        self._shown: list[tuple[str, str, str]] | None = None
 
-    def write(self, snapshot: Snapshot, scalars: Mapping[str, float]) -> None:
-        """Write one snapshot and the network's scalars as one record, and flush."""
+    def write(
+        self,
+        snapshot: Snapshot,
+        scalars: Mapping[str, float],
+        findings: Sequence[Finding] | None = None,
+    ) -> None:
+        """Write one snapshot, the network's scalars and what is wrong as one record, and flush."""
         if not os.path.isdir(self._file.directory):
             # An open file takes records also after its directory has gone.
             raise FileNotFoundError(f"{self._file.directory!r} has been taken away.")
@@ -50,13 +58,29 @@ class TensorBoardWriter:
         table = self._table.of(snapshot)
         new = self._table.shape != known
         is_measured = snapshot.origin == "measured"
+        legend = [("initscope/model", self._table.legend())] if new else []
+        pages, texts = self._of_findings(findings)
         self._file.add(
             snapshot.step,
             snapshot.info.time,
             histograms=_histograms([(self._tags[stats.tap], stats) for stats in snapshot.stats]),
             scalars=((f"signal/{name}", number) for name, number in scalars.items()),
             tables=[("initscope/stats" if is_measured else "initscope/theory", table)],
-            texts=[("initscope/model", self._table.legend())] if new else [],
+            texts=[*legend, *texts],
+            pages=pages,
+        )
+
+    def _of_findings(self, findings: Sequence[Finding] | None) -> tuple[_Texts, _Texts]:
+        """Page and JSON text of the findings where others are true than before."""
+        if findings is None:
+            return [], []
+        shown = [(finding.code, finding.severity, finding.layer) for finding in findings]
+        if shown == self._shown:
+            return [], []
+        self._shown = shown
+        return (
+            [("findings", findings_page(findings))],
+            [("initscope/findings", findings_json(findings))],
         )
 
     def close(self) -> None:
