@@ -1,7 +1,7 @@
-"""The command line: `initscope list`, `initscope run NAME` and `initscope inspect MODEL.keras`.
+"""The command line: `initscope list | run NAME | inspect MODEL.keras | rules | report LOGDIR`.
 
-Owns arguments, printing and exit codes: 0 when all expectations are met or a model was looked at, 1
-when an expectation failed, 2 when a command cannot be carried out. Never computes anything itself.
+Owns arguments, printing and exit codes: 0 when all expectations are met or all is told, 1 when an
+expectation failed, 2 when a command cannot be carried out. Never computes anything itself.
 """
 
 from __future__ import annotations
@@ -11,15 +11,25 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from keras_initscope import __version__, presets
 from keras_initscope.batches import BatchError
+from keras_initscope.diagnosis import RULES
 from keras_initscope.inspection import InspectionError, has_loss, loading
 from keras_initscope.inspection.look import look
+from keras_initscope.inspection.recorded import read_run, run_text
 from keras_initscope.presets import PresetError, Result
 from keras_initscope.presets.digits import digits
+from keras_initscope.text import aligned, did_you_mean
 from keras_initscope.writers import write_report
+
+_WIDTH = 100  # characters a line
+
+
+class CommandError(ValueError):
+    """A command that cannot be carried out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         return int(arguments.command(arguments))
-    except (BatchError, InspectionError, PresetError) as error:
+    except (BatchError, CommandError, InspectionError, PresetError) as error:
         print(f"initscope: {error}", file=sys.stderr)
         return 2
 
@@ -86,6 +96,14 @@ def _parser() -> argparse.ArgumentParser:
         "--unsafe", action="store_true", help="let the file run Python code (Lambda layers)"
     )
     look.set_defaults(command=_inspect)
+
+    rules = commands.add_parser("rules", help="list what a network is judged by")
+    rules.add_argument("code", metavar="CODE", nargs="?", help="explain this one, such as F1")
+    rules.set_defaults(command=_rules)
+
+    report = commands.add_parser("report", help="tell what was wrong in a run that was monitored")
+    report.add_argument("log_dir", metavar="LOGDIR", type=Path, help="as given to VarianceMonitor")
+    report.set_defaults(command=_report)
     return parser
 
 
@@ -140,6 +158,29 @@ def _model_and_data(arguments: argparse.Namespace) -> tuple[Any, Any, Any, int |
     x = loading.suited_images(model, data.train_x)
     labels = data.train_y[: len(x)]
     return model, x, loading.suited_labels(model, labels, loss) if with_loss else None, steps
+
+
+def _rules(arguments: argparse.Namespace) -> int:
+    if arguments.code is None:
+        rows = [(rule.code, rule.title) for rule in sorted(RULES.values(), key=lambda r: r.code)]
+        print(aligned(("code", "title"), rows, (True, True)))
+        print("\n`initscope rules CODE` explains one of them.")
+        return 0
+    if arguments.code.upper() not in RULES:
+        raise CommandError(
+            f"There is no rule {arguments.code!r}. {did_you_mean(arguments.code.upper(), RULES)}"
+            "`initscope rules` lists them."
+        )
+    rule = RULES[arguments.code.upper()]
+    needs = ", ".join(sorted(rule.needs)) or "anything"
+    parts = (rule.explanation, f"What to do: {rule.remedy}", f"Needs measurements of: {needs}.")
+    print("\n\n".join([f"{rule.code} {rule.title}", *(fill(part, _WIDTH) for part in parts)]))
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    print(run_text(*read_run(arguments.log_dir)))
+    return 0
 
 
 def _progress() -> Callable[[str], None]:

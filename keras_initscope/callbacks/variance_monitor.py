@@ -57,7 +57,7 @@ class VarianceMonitor(keras.callbacks.Callback):
     training is bit-identical with and without the monitor. It starts at step 0, before any update,
     and ends with the last step.
 
-    It says what is wrong: in which layer, what shows it and what to do; `initscope rules` lists what
+    It says what is wrong: in which layer, what shows it, what to do. `initscope rules` lists what
     it looks for. A mechanism by which networks train badly is a warning. It is an alarm where the
     loss does not fall either, or where harm is done whatever the loss does, as by NaN.
 

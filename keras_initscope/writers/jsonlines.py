@@ -121,7 +121,7 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a line before the last is no JSON.
+        ValueError: If a line before the last is no JSON, or any line is of another format.
 
     Example:
 
@@ -136,11 +136,11 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
     """
     model, is_new_fit = None, False
     snapshots: list[Snapshot] = []
-    for content in _lines(Path(log_dir) / NAME):
-        if "model" in content:
-            model, is_new_fit = _model_from_json(content["model"]), True
-        elif "step" in content:
-            snapshot = _snapshot_from_json(content)
+    for content in _records(Path(log_dir) / NAME):
+        if isinstance(content, ModelInfo):
+            model, is_new_fit = content, True
+        else:
+            snapshot = content
             if is_new_fit:
                 snapshots = [kept for kept in snapshots if kept.step < snapshot.step]
             snapshots.append(snapshot)
@@ -148,7 +148,21 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
     return model, snapshots
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _records(path: Path) -> Iterator[ModelInfo | Snapshot]:
+    for number, content in enumerate(_lines(path), 1):
+        try:
+            if "model" in content:
+                yield _model_from_json(content["model"])
+            elif "step" in content:
+                yield _snapshot_from_json(content)
+        except (AttributeError, KeyError, TypeError, ValueError, zlib.error) as error:
+            raise ValueError(
+                f"Line {number} of {NAME} in {str(path.parent)!r} is of a format that this version "
+                f"cannot read ({type(error).__name__}: {error})."
+            ) from error
+
+
+def _lines(path: Path) -> Iterator[Any]:
     """What each line says, but for a last one that was cut off."""
     with path.open("rb") as file:
         for number, line in enumerate(file):

@@ -74,7 +74,7 @@ class TensorBoardWriter:
         """Page and JSON text of the findings where others are true than before."""
         if findings is None:
             return [], []
-        shown = [(finding.code, finding.severity, finding.layer) for finding in findings]
+        shown = [(finding.code, str(finding.severity), finding.layer) for finding in findings]
         if shown == self._shown:
             return [], []
         self._shown = shown
