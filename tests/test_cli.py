@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,7 +12,18 @@ import pytest
 import keras_initscope
 from keras_initscope import presets
 from keras_initscope.cli import main
+from keras_initscope.diagnosis import RULES
 from keras_initscope.presets import registry
+from keras_initscope.records import (
+    LayerInfo,
+    ModelInfo,
+    Quantity,
+    Snapshot,
+    StepInfo,
+    Tap,
+    TensorStats,
+)
+from keras_initscope.writers import JSONLinesWriter
 
 
 @pytest.fixture
@@ -98,6 +110,8 @@ def test_an_unwritable_log_dir_gives_exit_code_2(in_folder, capsys):
         ["list", "--quick"],
         ["inspect"],
         ["inspect", "m.keras"],
+        ["rules", "F1", "F2"],
+        ["report"],
     ],
     ids=" ".join,
 )
@@ -122,6 +136,8 @@ def test_help_names_the_commands(capsys):
     assert "list" in out
     assert "run" in out
     assert "inspect" in out
+    assert "rules" in out
+    assert "report" in out
 
 
 def test_it_runs_as_a_program(tmp_path):
@@ -283,3 +299,109 @@ def test_a_report_that_cannot_be_written_gives_exit_code_2(in_folder, capsys):
 def test_an_unknown_loss_gives_exit_code_2(in_folder, capsys):
     assert main(["inspect", _saved(), "--data", "digits", "--loss", "msee"]) == 2
     assert "Received: loss='msee'" in capsys.readouterr().err
+
+
+def test_rules_lists_every_rule_with_its_title(capsys):
+    assert main(["rules"]) == 0
+    out = capsys.readouterr().out
+    for rule in RULES.values():
+        assert re.search(rf"^{rule.code} +{re.escape(rule.title)}$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_rules_explains_one_whole(code, capsys):
+    assert main(["rules", code.lower()]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    rule = RULES[code]
+    assert out.startswith(f"{code} {rule.title} {rule.explanation}")
+    assert f"What to do: {rule.remedy}" in out
+    assert all(quantity in out for quantity in rule.needs)
+
+
+def test_an_unknown_rule_gives_exit_code_2_and_a_suggestion(capsys):
+    assert main(["rules", "F11"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("initscope: There is no rule 'F11'. Did you mean 'F1'")
+    assert captured.out == ""
+
+
+def _look(step, broken):
+    tap = Tap(layer="block/dense", quantity=Quantity.KERNEL, depth=0, size=9)
+    stats = TensorStats(tap=tap, values={"nonfinite_count": broken, "root_mean_square": 1.0})
+    info = StepInfo(loss=2.0 - step / 100, learning_rate=None, time=0.0)
+    return Snapshot(step=step, info=info, stats=(stats,))
+
+
+def _run(folder, looks):
+    layer = LayerInfo(path="block/dense", kind="Dense", depth=0)
+    writer = JSONLinesWriter(str(folder), ModelInfo(name="net", layers=(layer,)))
+    for look in looks:
+        writer.write(look, {})
+    writer.close()
+    return folder / "snapshots.jsonl"
+
+
+def test_report_tells_what_was_found_in_a_run_and_how_it_went(in_folder, capsys):
+    _run(in_folder / "logs", [_look(step, 4.0 * (step == 50)) for step in range(0, 101, 5)])
+    assert main(["report", "logs"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("net: 1 layers, 21 snapshots of steps 0 to 100, loss 2.00 to 1.00\n")
+    (told,) = re.findall(r"(?s)\n- (N1 .*?)\n\n", out)
+    told = " ".join(told.split())
+    assert told.startswith("N1 Numbers that are not finite (alarm), first at step 50, in block/")
+    assert "4 of 9 elements" in told
+    assert RULES["N1"].remedy in told
+    rows = re.findall(r"^ *(\d+) +(\S+) .* (\d+)$", out, re.MULTILINE)
+    assert (rows[0], rows[-1]) == (("0", "2.00", "0"), ("100", "1.00", "0"))
+    assert len(rows) == 12
+
+
+def test_report_says_of_a_healthy_run_that_it_is_one(in_folder, capsys):
+    _run(in_folder, [_look(0, 0.0)])
+    assert main(["report", "."]) == 0
+    assert "\n\nNothing is found to be wrong.\n\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cut", [1, 30])
+def test_report_of_a_run_that_was_killed(in_folder, capsys, cut):
+    """While its last line was written: what is before counts."""
+    path = _run(in_folder, [_look(0, 0.0), _look(5, 4.0)])
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert main(["report", "."]) == 0
+    assert ("N1" in capsys.readouterr().out) == (cut == 1)
+
+
+def _edited(*edits):
+    path = _run(Path(), [_look(0, 0.0), _look(5, 0.0)])
+    text = path.read_text()
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return "."
+
+
+def _emptied():
+    _run(Path(), [])
+    return "."
+
+
+@pytest.mark.parametrize(
+    ("log_dir", "words"),
+    [
+        (lambda: "none", "There is no snapshots.jsonl in 'none'"),
+        (lambda: _file("file"), "There is no snapshots.jsonl in 'file'"),
+        (lambda: str(_run(Path("a/b"), [_look(0, 0.0)]).parents[1]), "There is one in 'a/b'"),
+        (_emptied, "holds no measured snapshot"),
+        (lambda: _edited(('"measured"', '"predicted"')), "holds no measured snapshot"),
+        (lambda: _edited(('{"step":0,', "{]")), "Line 2 of snapshots.jsonl in '.' is no JSON"),
+        (lambda: _edited(('"quantity":"kernel"', '"quantity":"mass"')), "Line 2 .* format"),
+        (lambda: _edited(('"depth":', '"height":')), "Line 1 .* format"),
+        (lambda: _edited(('{"step":0,', '"text"\n{"step":0,')), "Line 2 .* format"),
+    ],
+)
+def test_what_cannot_be_reported_gives_exit_code_2(in_folder, capsys, log_dir, words):
+    assert main(["report", log_dir()]) == 2
+    captured = capsys.readouterr()
+    assert re.match(f"initscope: .*{words}", captured.err)
+    assert captured.out == ""

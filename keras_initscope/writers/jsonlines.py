@@ -151,9 +151,9 @@ def read_jsonlines(log_dir: str) -> tuple[ModelInfo | None, list[Snapshot]]:
 def _records(path: Path) -> Iterator[ModelInfo | Snapshot]:
     for number, content in enumerate(_lines(path), 1):
         try:
-            if "model" in content:
+            if content.get("model") is not None:
                 yield _model_from_json(content["model"])
-            elif "step" in content:
+            elif content.get("step") is not None:
                 yield _snapshot_from_json(content)
         except (AttributeError, KeyError, TypeError, ValueError, zlib.error) as error:
             raise ValueError(

@@ -75,7 +75,9 @@ class SummaryFile:
         for tag, bins in histograms:
             self._put(event.summary, tag, bins, histogram_metadata)
         for tag, number in scalars:
-            self._put(event.summary, tag, np.array(number, np.float32), scalar_metadata)
+            with np.errstate(over="ignore"):  # squares of the greatest floats
+                data = np.array(number, np.float32)
+            self._put(event.summary, tag, data, scalar_metadata)
         for tag, table in tables:
             self._put(event.summary, tag, table, _our_metadata)
         for tag, text in texts:
