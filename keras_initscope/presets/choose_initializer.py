@@ -112,7 +112,11 @@ def choose_initializer(
         model = _network(activation, INITIALIZERS[initializer], depth, width, run.seed)
         log_dir = run.log_dir / f"{activation}-{initializer}"
         monitor = VarianceMonitor(
-            log_dir, update_freq=epoch, quantities=quantities, outputs=_OUTPUTS
+            log_dir,
+            update_freq=epoch,
+            quantities=quantities,
+            outputs=_OUTPUTS,
+            on_finding="ignore",
         )
         optimizer = keras.optimizers.SGD(0.003, momentum=0.9)
         accuracy = train(model, data, epochs * epoch, optimizer, [monitor])

@@ -136,7 +136,13 @@ def _network(name: str, seed: int) -> keras.Sequential:
 
 
 def _monitor(log_dir: Path, frequency: int) -> VarianceMonitor:
-    return VarianceMonitor(log_dir, update_freq=frequency, quantities=_QUANTITIES, outputs=_OUTPUTS)
+    return VarianceMonitor(
+        log_dir,
+        update_freq=frequency,
+        quantities=_QUANTITIES,
+        outputs=_OUTPUTS,
+        on_finding="ignore",
+    )
 
 
 def _look(monitor: VarianceMonitor) -> Looks:

@@ -170,7 +170,13 @@ class _BatchLosses(keras.callbacks.Callback):
 
 def _monitor(log_dir: Path, steps: int) -> VarianceMonitor:
     """Looks at start and end, at every fifth layer: of a network this deep a look takes long."""
-    return VarianceMonitor(log_dir, update_freq=steps, quantities=_LOOKED_AT, layers=_EVERY_FIFTH)
+    return VarianceMonitor(
+        log_dir,
+        update_freq=steps,
+        quantities=_LOOKED_AT,
+        layers=_EVERY_FIFTH,
+        on_finding="ignore",
+    )
 
 
 def signal(model: keras.Sequential, x: NDArray[np.float32]) -> tuple[list[float], float]:
