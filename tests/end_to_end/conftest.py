@@ -24,6 +24,7 @@ class Run:
     log_dir: Path
     history: list
     prediction: object
+    findings: list
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +79,13 @@ def deep_run(digits, tmp_path_factory):
 
 
 def _train(model, data, directory, *, batch_size, epochs, freq):
-    monitor = initscope.VarianceMonitor(directory / "logs", update_freq=freq)
+    monitor = initscope.VarianceMonitor(directory / "logs", update_freq=freq, on_finding="ignore")
     model.fit(*data, batch_size=batch_size, epochs=epochs, callbacks=[monitor], verbose=0)
     return Run(
-        log_dir=directory / "logs", history=list(monitor.history), prediction=monitor.prediction
+        log_dir=directory / "logs",
+        history=list(monitor.history),
+        prediction=monitor.prediction,
+        findings=list(monitor.findings),
     )
 
 

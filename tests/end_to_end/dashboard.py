@@ -52,6 +52,19 @@ function walk(root) {
 walk(document);
 return drawn;
 """
+# What each text card of a page says, again across shadow roots.
+_TEXT = """
+const said = [];
+function walk(root) {
+  for (const element of root.querySelectorAll('*')) {
+    if (element.localName === 'tf-markdown-view')
+      said.push(...[...element.shadowRoot.querySelectorAll('h3, li, p')].map(e => e.textContent));
+    if (element.shadowRoot) walk(element.shadowRoot);
+  }
+}
+walk(document);
+return said.join('\\n');
+"""
 _CHART_ELEMENTS = [
     "vz-histogram-timeseries",
     "vz-distribution-chart",
@@ -208,6 +221,20 @@ class Browser:
         wait = WebDriverWait(self.driver, PAGE_SECONDS, poll_frequency=0.5)
         wait.until(drawn, message=f"expected {shapes} shapes in each of {sorted(tags)}")
         return self.charts()
+
+    def text(self, server, words):
+        """What the page Text says, when these words are there."""
+        self.errors()
+        self.driver.get(f"{server.address}/#text")
+        wait = WebDriverWait(self.driver, PAGE_SECONDS, poll_frequency=0.5)
+
+        def said(_):
+            found = self.driver.execute_script(_TEXT)
+            return found if words in found else ""
+
+        found = wait.until(said, message=f"expected {words!r} on the page Text")
+        assert self.errors() == []
+        return found
 
     def errors(self):
         """Messages of severity "severe" in the browser's console since the last call.

@@ -63,6 +63,13 @@ def test_scalars_of_the_whole_network_are_listed(served):
     assert {tag.split("/")[0] for tag in tags} == {"signal"}
 
 
+def test_of_a_healthy_network_the_page_says_that_nothing_is_wrong(served, mixed_run):
+    assert mixed_run.findings == []
+    assert served.tags("text") == {"train": {"findings"}}
+    (page,) = served.get("plugin/text/text", run="train", tag="findings")
+    assert (page["step"], page["text"]) == (0, "<p>Nothing is found to be wrong.</p>")
+
+
 def test_depth_profiles_stand_at_the_depths_of_the_layers(served, mixed_run):
     for run, snapshot in (
         ("depth/theory", mixed_run.prediction),

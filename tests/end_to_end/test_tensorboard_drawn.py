@@ -50,6 +50,19 @@ def test_theory_and_measurement_are_curves_in_one_chart(browser, served_deep, pi
     browser.driver.save_screenshot(str(picture("tensorboard_depth.png")))
 
 
+def test_what_is_wrong_is_a_page_of_text(browser, served_deep, deep_run, picture):
+    """Signal and gradient die on their way: what, where and what to do, as a person reads it."""
+    finding = deep_run.findings[0]
+    assert finding.code == "F1"
+    text = browser.text(served_deep, finding.title)
+    assert f"{finding.code} {finding.title}" in text
+    assert finding.layer in text
+    assert "What to do" in text
+    assert "**" not in text
+    assert "###" not in text
+    browser.driver.save_screenshot(str(picture("tensorboard_text.png")))
+
+
 @pytest.mark.parametrize("quantity", ["bias", "kernel_update", "log10_abs_kernel_gradient"])
 def test_every_kind_of_layer(browser, served, mixed_run, quantity):
     listed = {tag for tag in served.tags("histograms")["train"] if tag.startswith(f"{quantity}/")}
