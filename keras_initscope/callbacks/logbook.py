@@ -120,8 +120,9 @@ class Logbook:
 
     def _judged(self, snapshot: Snapshot, earlier: list[Snapshot]) -> tuple[Finding, ...] | None:
         assert self._course is not None, "it is begun with the outputs"
+        assert self._probe is not None, "it is begun with the outputs"
         try:
-            return self._course.take(snapshot, earlier, self._prediction)
+            return self._course.take(snapshot, earlier, self._prediction, self._probe.history)
         except Exception as error:  # a rule at fault harms neither training nor what is written
             if not self._is_at_fault:
                 self._faults.append(

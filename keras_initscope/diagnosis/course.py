@@ -49,7 +49,11 @@ class Course:
         return [known.finding for known in self._known]
 
     def take(
-        self, snapshot: Snapshot, earlier: Sequence[Snapshot], predicted: Snapshot | None
+        self,
+        snapshot: Snapshot,
+        earlier: Sequence[Snapshot],
+        predicted: Snapshot | None,
+        probe: Sequence[Snapshot] = (),
     ) -> tuple[Finding, ...]:
         """Judge a snapshot.
 
@@ -57,14 +61,20 @@ class Course:
             snapshot: What was measured.
             earlier: What was measured before, oldest first.
             predicted: What theory says of the initialization.
+            probe: What was measured on fixed examples before, oldest first.
 
         Returns:
             What is wrong at this step.
         """
-        case = Case(
-            model=self._model, snapshot=snapshot, earlier=tuple(earlier), predicted=predicted
+        found = diagnose(
+            Case(
+                model=self._model,
+                snapshot=snapshot,
+                earlier=tuple(earlier),
+                predicted=predicted,
+                probe=tuple(probe),
+            )
         )
-        found = diagnose(case)
         for finding in found:
             self._note(finding)
         return found
@@ -93,22 +103,27 @@ def _is_same(known: _Known, finding: Finding) -> bool:
 
 
 def replay(
-    course: Course, snapshots: Iterable[Snapshot]
+    course: Course, snapshots: Iterable[Snapshot], probe: Iterable[Snapshot] = ()
 ) -> Iterator[tuple[Snapshot, tuple[Finding, ...]]]:
     """Judge a run that is over, as it would have been judged meanwhile.
 
     Args:
         course: Of a run of which nothing was judged yet.
         snapshots: What was predicted and measured, in that order.
+        probe: What was measured on fixed examples.
 
     Yields:
         Each measured snapshot, and what was wrong then.
     """
     earlier: list[Snapshot] = []
     predicted: Snapshot | None = None
+    fixed: list[Snapshot] = []
+    ahead = deque(probe)
     for snapshot in snapshots:
         if snapshot.origin == "predicted":
             predicted = snapshot
         else:
-            yield snapshot, course.take(snapshot, earlier, predicted)
+            while ahead and ahead[0].step < snapshot.step:
+                remember(fixed, ahead.popleft())
+            yield snapshot, course.take(snapshot, earlier, predicted, fixed)
             remember(earlier, snapshot)

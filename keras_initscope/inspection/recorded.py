@@ -34,21 +34,22 @@ _LEGEND = (
 )
 
 
-def read_run(log_dir: Path) -> tuple[ModelInfo, list[Snapshot]]:
+def read_run(log_dir: Path) -> tuple[ModelInfo, list[Snapshot], list[Snapshot]]:
     """What a monitor has written to a log directory.
 
     Args:
         log_dir: As it was given to `VarianceMonitor`.
 
     Returns:
-        The model, and the snapshots, at least one of them measured.
+        The model; the snapshots, at least one of them measured; and those of the probe.
 
     Raises:
         InspectionError: If there are none, or if they cannot be read.
     """
-    path = log_dir / NAME
+    path, probe = log_dir / NAME, log_dir / "probe"
     try:
         model, snapshots = read_jsonlines(str(log_dir))
+        of_probe = read_jsonlines(str(probe))[1] if (probe / NAME).is_file() else []
     except (FileNotFoundError, NotADirectoryError) as error:
         below = sorted(repr(str(each.parent)) for each in log_dir.glob(f"*/{NAME}"))
         raise InspectionError(
@@ -57,19 +58,23 @@ def read_run(log_dir: Path) -> tuple[ModelInfo, list[Snapshot]]:
             + (f" There is one in {', '.join(below)}." if below else "")
         ) from error
     except (OSError, ValueError) as error:
-        raise InspectionError(f"{str(path)!r} cannot be read. Reason: {error}") from error
+        raise InspectionError(
+            f"What is in {str(log_dir)!r} cannot be read. Reason: {error}"
+        ) from error
     if model is None or all(each.origin != "measured" for each in snapshots):
         raise InspectionError(
             f"{str(path)!r} holds no measured snapshot: training ended before its first step was "
             "looked at, or the file was not begun by a VarianceMonitor."
         )
-    return model, snapshots
+    return model, snapshots, of_probe
 
 
-def run_text(model: ModelInfo, snapshots: Sequence[Snapshot]) -> str:
+def run_text(
+    model: ModelInfo, snapshots: Sequence[Snapshot], probe: Sequence[Snapshot] = ()
+) -> str:
     """What was found in a run, and how the network stood meanwhile, as plain text."""
     course = Course(model)
-    looks = list(replay(course, snapshots))
+    looks = list(replay(course, snapshots, probe))
     found = bulleted(map(_told, course.findings), _WIDTH) or "Nothing is found to be wrong."
     return "\n\n".join([_headline(model, looks), found, _table(looks), _LEGEND])
 

@@ -225,10 +225,14 @@ def test_a_fit_that_breaks_off_has_said_what_was_found(tmp_path, only_rule, said
 def test_rules_know_what_was_measured_before_and_what_was_predicted(tmp_path, only_rule):
     cases = []
     only_rule(cases.append)
-    monitor = monitored(tmp_path, quantities=["kernel", "activation"], outputs=["depth"])
+    monitor = monitored(
+        tmp_path, quantities=["kernel", "activation"], outputs=["depth"], probe=(X[:8], Y[:8])
+    )
     fit(compiled(), monitor)
     assert [len(case.earlier) for case in cases] == list(range(8))
     assert cases[5].earlier[3] is monitor.history[3]
+    assert cases[5].probe == tuple(monitor.probe_history[:5])
+    assert "drift" in cases[5].probe[-1].find("activation", "a").values
     assert all(case.predicted is monitor.prediction is not None for case in cases)
     assert cases[0].model.planned_steps == 8
 
@@ -281,11 +285,11 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_read_back_is_judged_as_it_was(name, tmp_path):
     build, x, y = NETWORKS[name]
-    monitor = VarianceMonitor(tmp_path, update_freq=2, on_finding="ignore")
+    monitor = VarianceMonitor(tmp_path, update_freq=2, on_finding="ignore", probe=(x, y))
     fit(build(), monitor, x, y, epochs=6)
     model, snapshots = read_jsonlines(str(tmp_path))
     course = Course(model)
-    looks = list(replay(course, snapshots))
+    looks = list(replay(course, snapshots, read_jsonlines(str(tmp_path / "probe"))[1]))
     assert repr(course.findings) == repr(monitor.findings)  # NaN equal to NaN
     assert bool(course.findings) == (name != "healthy")
     scalars = [len(found) for _, found in looks]

@@ -134,14 +134,15 @@ def test_a_run_is_judged_again_with_what_was_known_then(script):
     seen["F1", 4] = seen_in("b")
     foreseen = look(0, origin="predicted")
     looks = [look(0), look(2), look(4)]
-    course = Course(MODEL)
-    assert [(s.step, len(found)) for s, found in replay(course, [foreseen, *looks])] == [
+    course, fixed = Course(MODEL), [look(step) for step in (0, 2, 4)]
+    assert [(s.step, len(found)) for s, found in replay(course, [foreseen, *looks], fixed)] == [
         (0, 0),
         (2, 0),
         (4, 1),
     ]
     assert all(case.predicted is foreseen for case in cases)
     assert cases[-1].earlier == tuple(looks[:2])
+    assert cases[-1].probe == tuple(fixed[:2])
     assert len(course.findings) == 1
 
 
