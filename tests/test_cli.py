@@ -327,7 +327,8 @@ def test_an_unknown_rule_gives_exit_code_2_and_a_suggestion(capsys):
 
 def _look(step, broken):
     tap = Tap(layer="block/dense", quantity=Quantity.KERNEL, depth=0, size=9)
-    stats = TensorStats(tap=tap, values={"nonfinite_count": broken, "root_mean_square": 1.0})
+    values = {"nonfinite_count": broken, "root_mean_square": 1.0, "minimum": -2.0, "maximum": 2.0}
+    stats = TensorStats(tap=tap, values=values)
     info = StepInfo(loss=2.0 - step / 100, learning_rate=None, time=0.0)
     return Snapshot(step=step, info=info, stats=(stats,))
 
@@ -397,6 +398,7 @@ def _emptied():
         (lambda: _edited(('{"step":0,', "{]")), "Line 2 of snapshots.jsonl in '.' is no JSON"),
         (lambda: _edited(('"quantity":"kernel"', '"quantity":"mass"')), "Line 2 .* format"),
         (lambda: _edited(('"depth":', '"height":')), "Line 1 .* format"),
+        (lambda: _edited(('"maximum"', '"largest"')), "cannot be judged.*KeyError: 'maximum'"),
         (lambda: _edited(('{"step":0,', '"text"\n{"step":0,')), "Line 2 .* format"),
     ],
 )

@@ -72,9 +72,19 @@ def read_run(log_dir: Path) -> tuple[ModelInfo, list[Snapshot], list[Snapshot]]:
 def run_text(
     model: ModelInfo, snapshots: Sequence[Snapshot], probe: Sequence[Snapshot] = ()
 ) -> str:
-    """What was found in a run, and how the network stood meanwhile, as plain text."""
+    """What was found in a run, and how the network stood meanwhile, as plain text.
+
+    Raises:
+        InspectionError: If it cannot be judged.
+    """
     course = Course(model)
-    looks = list(replay(course, snapshots, probe))
+    try:
+        looks = list(replay(course, snapshots, probe))
+    except Exception as error:  # a rule that lacks a statistic, as of another version
+        raise InspectionError(
+            f"What was measured of {model.name!r} cannot be judged; it may have been written by "
+            f"another version. Reason: {type(error).__name__}: {error}"
+        ) from error
     found = bulleted(map(_told, course.findings), _WIDTH) or "Nothing is found to be wrong."
     return "\n\n".join([_headline(model, looks), found, _table(looks), _LEGEND])
 
