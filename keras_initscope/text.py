@@ -85,6 +85,18 @@ def bulleted(points: Iterable[str], width: int | None = None) -> str:
     )
 
 
+def wrapped(text: str, width: int, indent: str = "") -> str:
+    """A paragraph with its lines broken at words, the lines after the first one set in."""
+    return fill(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent and indent + "  ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
 def number_text(value: float | None, digits: int = 3) -> str:
     """A number in so many significant digits, and a dash where there is none."""
     if value is None:

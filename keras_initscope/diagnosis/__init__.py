@@ -5,7 +5,9 @@ Owns the rules, one function each, and what asks them. Reads records; writes and
 
 from keras_initscope.diagnosis import chance, data, numerics, signal, units, weights
 from keras_initscope.diagnosis.case import Case
+from keras_initscope.diagnosis.coverage import coverage
 from keras_initscope.diagnosis.engine import RULES, Evidence, Rule, diagnose, rule
+from keras_initscope.diagnosis.fit import fit_report
 
 __all__ = [
     "RULES",
@@ -13,8 +15,10 @@ __all__ = [
     "Evidence",
     "Rule",
     "chance",
+    "coverage",
     "data",
     "diagnose",
+    "fit_report",
     "numerics",
     "rule",
     "signal",

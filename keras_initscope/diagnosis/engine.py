@@ -149,6 +149,7 @@ def _finding(case: Case, each: Rule, evidence: Evidence) -> Finding:
         threshold=evidence.threshold,
         message=evidence.message,
         remedy=evidence.remedy or each.remedy,
+        explanation=each.explanation,
     )
 
 

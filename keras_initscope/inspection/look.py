@@ -17,7 +17,7 @@ from keras_initscope import graph
 from keras_initscope.batches import Batch, batch_of, is_text
 from keras_initscope.callbacks.watch import steps_taken
 from keras_initscope.calls import check_inputs, inputs_in_order
-from keras_initscope.diagnosis import Case, diagnose
+from keras_initscope.diagnosis import Case, coverage, diagnose
 from keras_initscope.diagnosis.weights import is_fast
 from keras_initscope.inspection.losses import (
     COTANGENT,
@@ -26,14 +26,13 @@ from keras_initscope.inspection.losses import (
     targets_mismatch,
 )
 from keras_initscope.inspection.refusal import InspectionError
-from keras_initscope.inspection.rows import rows
 from keras_initscope.inspection.undisturbed import undisturbed, weights_alone
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter
 from keras_initscope.measurement.rehearsal import Rehearsal, rehearsing
 from keras_initscope.prediction.matching import matched
 from keras_initscope.prediction.signal import predict_signal
-from keras_initscope.records import Quantity, Report, Snapshot, StepInfo
+from keras_initscope.records import Quantity, Report, Snapshot, StepInfo, rows
 
 #: Steps that are rehearsed where the first one moves weights far; by then a loss has come down
 #: again that only the first step of an adaptive optimizer has thrown up.
@@ -150,6 +149,8 @@ def look(model: Any, x: Any, y: Any, loss: Any, steps: int | None = None) -> Rep
     notes.extend([_SCALED] if rescale and _has_gradients(predicted) else [])
     notes.extend([_TRAINED] if taken else [])
     notes.extend(_uncertain(predicted))
+    case = replace(case, predicted=predicted)
+    checked, unchecked = coverage(case)
     return Report(
         model=info,
         measured=measured,
@@ -157,7 +158,9 @@ def look(model: Any, x: Any, y: Any, loss: Any, steps: int | None = None) -> Rep
         rows=rows(info, measured, predicted),
         loss=words,
         examples=batch.examples,
-        findings=diagnose(replace(case, predicted=predicted)),
+        findings=diagnose(case),
+        checked=checked,
+        unchecked=unchecked,
         notes=(*notes, *_nonfinite(batch, measured)),
     )
 

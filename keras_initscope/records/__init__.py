@@ -5,7 +5,9 @@ Owns the shapes of the data and views of it. Computes no statistic, reads no mod
 
 from keras_initscope.records.changes import Change, Changes
 from keras_initscope.records.finding import Finding, Severity
-from keras_initscope.records.report import LayerRow, Report
+from keras_initscope.records.fit_report import FitReport, Sighting
+from keras_initscope.records.report import Report
+from keras_initscope.records.rows import LayerRow, rows
 from keras_initscope.records.snapshot import (
     Histogram,
     LayerInfo,
@@ -22,6 +24,7 @@ __all__ = [
     "Change",
     "Changes",
     "Finding",
+    "FitReport",
     "Histogram",
     "LayerInfo",
     "LayerRow",
@@ -29,9 +32,11 @@ __all__ = [
     "Quantity",
     "Report",
     "Severity",
+    "Sighting",
     "Snapshot",
     "StepInfo",
     "Tap",
     "TensorStats",
     "Units",
+    "rows",
 ]

@@ -35,6 +35,7 @@ class Finding:
         threshold: What it was judged against.
         message: The evidence, a sentence or two.
         remedy: What to change.
+        explanation: Why it does harm.
     """
 
     code: str
@@ -46,6 +47,7 @@ class Finding:
     threshold: float
     message: str
     remedy: str
+    explanation: str = ""
 
     @property
     def layer(self) -> str:

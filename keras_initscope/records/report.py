@@ -5,87 +5,41 @@ Owns the table of a report and its words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import inf
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from keras_initscope.records import prose
 from keras_initscope.records.finding import Finding
-from keras_initscope.records.snapshot import LayerInfo, ModelInfo, Snapshot
-from keras_initscope.text import aligned, bulleted, fitted, markdown_table, number_text
+from keras_initscope.records.page import Page, Section, defined, listed, tabled
+from keras_initscope.records.rows import LayerRow
+from keras_initscope.records.snapshot import ModelInfo, Snapshot
+from keras_initscope.text import number_text
 
-_WIDTH = 100  # characters a line
-_COLUMNS = ("#", "layer", "kind", "q theory", "q", "ratio", "s", "g theory", "g", "ratio")
+_COLUMNS = (
+    "#",
+    "layer",
+    "kind",
+    "signal",
+    "theory",
+    "ratio",
+    "share",
+    "gradient",
+    "theory",
+    "ratio",
+)
 _LEFT = (False, True, True, *[False] * 7)
 _LEGEND = (
-    "q: mean square of the activation. s: its share that tells examples apart. g: mean square of "
-    "the\ngradient, of the preactivation where there is one. ratio: measured / theory."
+    prose.SIGNAL,
+    prose.THEORY,
+    prose.RATIO,
+    prose.SHARE,
+    prose.GRADIENT,
+    prose.PREACTIVATION,
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LayerRow:
-    """What a report says of one layer; `None` stands for what is not known or not there.
-
-    Args:
-        layer: The layer.
-        predicted_q: Predicted mean square of its activation, `q = E a^2`.
-        measured_q: Measured mean square of its activation.
-        signal_share: Measured share of `q` that tells examples apart, between 0 and 1.
-        predicted_gradient: Predicted mean square of the gradient, which has mean 0 in theory: of
-            the preactivation where the layer has one, else of the activation.
-        measured_gradient: Measured mean square of the same gradient.
-        q_error: How far a single network of this width scatters around `predicted_q`, as a
-            standard deviation relative to it.
-        gradient_error: The same for `predicted_gradient`.
-        q_median: The median over networks of this width, relative to `predicted_q`.
-        gradient_median: The same for `predicted_gradient`.
-        nonfinite: Number of measured elements of activation and gradients that are NaN or infinite;
-            the mean squares are those of the others.
-        unknown: Why theory says nothing of this layer, or empty.
-    """
-
-    layer: LayerInfo
-    predicted_q: float | None = None
-    measured_q: float | None = None
-    signal_share: float | None = None
-    predicted_gradient: float | None = None
-    measured_gradient: float | None = None
-    q_error: float | None = None
-    gradient_error: float | None = None
-    q_median: float | None = None
-    gradient_median: float | None = None
-    nonfinite: int = 0
-    unknown: str = ""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to say, as of a cell whose recurrent layer stands for it."""
-        numbers = (
-            self.predicted_q,
-            self.measured_q,
-            self.predicted_gradient,
-            self.measured_gradient,
-        )
-        return not self.unknown and self.nonfinite == 0 and all(n is None for n in numbers)
-
-    @property
-    def q_ratio(self) -> float | None:
-        """Measured over predicted mean square of the activation; `None` where both are 0."""
-        return _ratio(self.measured_q, self.predicted_q)
-
-    @property
-    def gradient_ratio(self) -> float | None:
-        """Measured over predicted mean square of the gradient; `None` where both are 0."""
-        return _ratio(self.measured_gradient, self.predicted_gradient)
-
-
-def _ratio(measured: float | None, predicted: float | None) -> float | None:
-    if measured is None or predicted is None or measured == predicted == 0:
-        return None
-    return measured / predicted if predicted else inf
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class Report(Page):
     """One look at a model: what every layer does with signal and gradient, and what theory says.
 
     `print(report)` shows a table, a notebook shows it as Markdown.
@@ -99,6 +53,8 @@ class Report:
         loss: What the gradients are gradients of, in words.
         examples: Number of examples in the batch.
         findings: What is wrong, alarms first.
+        checked: Titles of the rules that could speak.
+        unchecked: Title of each rule that could not, and why.
         notes: What else a reader must know, a sentence each.
     """
 
@@ -109,6 +65,8 @@ class Report:
     loss: str
     examples: int
     findings: tuple[Finding, ...] = ()
+    checked: tuple[str, ...] = ()
+    unchecked: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -125,25 +83,20 @@ class Report:
         """The rows of table and picture: those that say something."""
         return tuple(row for row in self.rows if not row.is_empty) or self.rows
 
-    def markdown(self) -> str:
-        """The report as Markdown, layer paths in full."""
-        cells = [_cells(row, f"`{row.layer.path}`") for row in self.shown]
-        table = markdown_table(_COLUMNS, cells, _LEFT)
-        found = bulleted([f"**{each.code}** {each}" for each in self.findings])
-        parts = [f"**{self._headline()}**", found, _LEGEND, table, bulleted(self._remarks())]
-        return "\n\n".join(filter(None, parts)) + "\n"
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """Its parts: what is wrong first, then the layers and how to read that."""
+        cells = [_cells(row) for row in self.shown]
+        return (
+            prose.wrong(self.findings, self.checked, self.unchecked),
+            tabled("Layer by layer", _COLUMNS, cells, _LEFT),
+            defined(prose.HOW_TO_READ, _LEGEND),
+            *listed("Notes", self._remarks()),
+        )
 
-    def __str__(self) -> str:
-        cells = [_cells(row, row.layer.path) for row in self.shown]
-        table = aligned(_COLUMNS, fitted(_COLUMNS, cells, (2, 1), _WIDTH), _LEFT)
-        found = bulleted([f"{each.code} {each}" for each in self.findings], _WIDTH)
-        parts = [self._headline(), found, table, _LEGEND, bulleted(self._remarks(), _WIDTH)]
-        return "\n\n".join(filter(None, parts))
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
-
-    def _headline(self) -> str:
+    @property
+    def headline(self) -> str:
+        """Model, batch, step and loss."""
         loss = self.measured.info.loss
         value = "" if loss is None else f" = {number_text(loss)}"
         return (
@@ -181,17 +134,17 @@ class Report:
         return [f"Left out, for nothing is measured or predicted of them: {', '.join(paths)}."]
 
 
-def _cells(row: LayerRow, path: str) -> list[str]:
+def _cells(row: LayerRow) -> list[str]:
     return [
         str(row.layer.depth),
-        path,
+        row.layer.path,
         row.layer.kind,
-        _predicted_text(row.predicted_q, row.measured_q),
         number_text(row.measured_q),
+        _predicted_text(row.predicted_q, row.measured_q),
         number_text(row.q_ratio, 2),
         number_text(row.signal_share, 2),
-        _predicted_text(row.predicted_gradient, row.measured_gradient),
         number_text(row.measured_gradient),
+        _predicted_text(row.predicted_gradient, row.measured_gradient),
         number_text(row.gradient_ratio, 2),
     ]
 
