@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from keras_initscope.callbacks.reporting import ReportWriter
 from keras_initscope.records import Finding, ModelInfo, Snapshot
 from keras_initscope.records.history import remember
 from keras_initscope.writers import (
@@ -41,6 +42,7 @@ WRITERS: Mapping[str, Callable[[str, ModelInfo], Writer]] = {
     "depth": lambda log_dir, model: DepthWriter(log_dir),
     "snapshots": JSONLinesWriter,
     "layer_scalars": lambda log_dir, model: LayerScalarsWriter(log_dir),
+    "report": ReportWriter,
 }
 #: Those that a user has by `"all"`.
 USUAL = tuple(name for name in WRITERS if name != "layer_scalars")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from keras_initscope.diagnosis.case import Case
-from keras_initscope.diagnosis.engine import RULES
+from keras_initscope.diagnosis.engine import RULES, Rule
 from keras_initscope.records import Quantity
 
 
@@ -33,12 +33,19 @@ def coverage(case: Case) -> tuple[tuple[str, ...], dict[str, str]]:
     assert unchecked["Dead units"] == "activations were not measured."
     ```
     """
-    missing = {each.title: each.needs - case.quantities for each in RULES.values()}
-    checked = tuple(title for title, needed in missing.items() if not needed)
-    unchecked = {title: _reason(needed) for title, needed in missing.items() if needed}
-    return checked, unchecked
+    reasons = {each.title: _reason(each, case) for each in RULES.values()}
+    checked = tuple(title for title, reason in reasons.items() if not reason)
+    return checked, {title: reason for title, reason in reasons.items() if reason}
 
 
-def _reason(quantities: Iterable[Quantity]) -> str:
+def _reason(rule: Rule, case: Case) -> str:
+    """Why a rule cannot speak of a case, or nothing."""
+    if rule.whole and not case.model.is_whole:
+        return "only some of the layers were measured."
+    missing = rule.needs - case.quantities
+    return _absent(missing) if missing else ""
+
+
+def _absent(quantities: Iterable[Quantity]) -> str:
     names = [f"{quantity.value.replace('_', ' ')}s" for quantity in sorted(quantities)]
     return f"{' and '.join(names)} were not measured."

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keras_initscope.diagnosis.case import Case
+from keras_initscope.diagnosis.course import Course, replay
 from keras_initscope.diagnosis.coverage import coverage
-from keras_initscope.diagnosis.engine import diagnose
 from keras_initscope.records import (
     Finding,
     FitReport,
@@ -66,16 +66,13 @@ def fit_report(
         )
     looks = _spread(measured)
     theory = predicted or (foreseen[-1] if foreseen else None)
-    cases = [
-        Case(model=model, snapshot=look, earlier=looks[:i], predicted=theory)
-        for i, look in enumerate(looks)
-    ]
-    checked, unchecked = coverage(_fullest(cases))
+    judged = replay(Course(model), [*([theory] if theory else []), *looks])
+    checked, unchecked = coverage(_fullest(model, looks))
     return FitReport(
         model=model,
         snapshots=looks,
         predicted=theory,
-        sightings=_sightings([diagnose(case) for case in cases]),
+        sightings=_sightings([findings for _, findings in judged]),
         checked=checked,
         unchecked=unchecked,
     )
@@ -88,8 +85,9 @@ def _spread(looks: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
     return tuple(looks[i * (count - 1) // (_LOOKS - 1)] for i in range(_LOOKS))
 
 
-def _fullest(cases: Sequence[Case]) -> Case:
+def _fullest(model: ModelInfo, looks: Sequence[Snapshot]) -> Case:
     """A look of which most quantities were measured: after the last step there are no updates."""
+    cases = [Case(model=model, snapshot=look) for look in looks]
     return max(cases, key=lambda case: len(case.quantities))
 
 

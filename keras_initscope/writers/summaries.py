@@ -5,6 +5,7 @@ Owns how a tensor and its metadata are put into an event.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary, Sum
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.histogram.metadata import create_summary_metadata as histogram_metadata
+from tensorboard.plugins.image.metadata import create_summary_metadata as image_metadata
 from tensorboard.plugins.scalar.metadata import create_summary_metadata as scalar_metadata
 from tensorboard.plugins.text.metadata import create_summary_metadata as text_metadata
 
@@ -34,16 +36,18 @@ class SummaryFile:
 
     Args:
         directory: Where to put it; made if it is not there.
+        beside: Whether it only adds to what other files of the directory hold: none of that ceases
+            to count.
 
     Attributes:
         directory: Where it is.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, beside: bool = False) -> None:
         self._events = EventFile(directory)
         self.directory = directory
         self._described: set[str] = set()
-        self._is_begun = False
+        self._is_begun = beside
 
     def add(
         self,
@@ -55,10 +59,12 @@ class SummaryFile:
         tables: Iterable[tuple[str, NDArray[np.float32]]] = (),
         texts: Iterable[tuple[str, str]] = (),
         pages: Iterable[tuple[str, str]] = (),
+        images: Iterable[tuple[str, bytes]] = (),
     ) -> None:
         """Write all that belongs to a step as one record, and flush.
 
-        What older files of the directory have from the first such step on counts no more.
+        What older files of the directory have from the first such step on counts no more, unless
+        this one is beside them.
 
         Args:
             step: Place on the horizontal axis.
@@ -68,6 +74,7 @@ class SummaryFile:
             tables: Tag and array; of a plugin of ours, which no page of TensorBoard shows yet.
             texts: Tag and text, for the same.
             pages: Tag and Markdown, for TensorBoard's page Text.
+            images: Tag and PNG file, for its page Images.
         """
         if self._events.size >= _LIMIT:
             self._turn_over()
@@ -84,6 +91,8 @@ class SummaryFile:
             _put_text(event.summary, tag, text, _our_metadata)
         for tag, text in pages:
             _put_text(event.summary, tag, text, text_metadata)
+        for tag, png in images:
+            _put_image(event.summary, tag, png)
         if not self._is_begun:
             self._begin(step, time)
         if event.summary.value:
@@ -117,6 +126,15 @@ def _put_text(summary: Summary, tag: str, text: str, metadata: _Metadata) -> Non
     value.tensor.dtype = DT_STRING
     value.tensor.tensor_shape.SetInParent()
     value.tensor.string_val.append(text.encode())
+
+
+def _put_image(summary: Summary, tag: str, png: bytes) -> None:
+    """Width and height as text, then the file, which says both in its header."""
+    value = summary.value.add(tag=tag, metadata=image_metadata("", ""))
+    value.tensor.dtype = DT_STRING
+    value.tensor.tensor_shape.dim.add(size=3)
+    sizes = (str(size).encode() for size in struct.unpack(">II", png[16:24]))
+    value.tensor.string_val.extend([*sizes, png])
 
 
 def _our_metadata(name: str, description: str) -> SummaryMetadata:
