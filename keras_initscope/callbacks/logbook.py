@@ -12,12 +12,13 @@ from functools import partial
 from keras_initscope.callbacks.background import Background
 from keras_initscope.callbacks.outputs import PROBE_WRITERS, Outputs
 from keras_initscope.callbacks.watch import announce, stood_aside
+from keras_initscope.diagnosis import fit_report
 from keras_initscope.diagnosis.course import Course
 from keras_initscope.measurement.drift import drifted
 from keras_initscope.measurement.meter import Reading
 from keras_initscope.measurement.network import summarize
 from keras_initscope.prediction.matching import matched
-from keras_initscope.records import Finding, ModelInfo, Snapshot
+from keras_initscope.records import Finding, FitReport, ModelInfo, Snapshot
 
 
 class Logbook:
@@ -45,6 +46,7 @@ class Logbook:
         self._train: Outputs | None = None
         self._probe: Outputs | None = None
         self._prediction: Snapshot | None = None
+        self._model: ModelInfo | None = None
         self._course: Course | None = None
         self._respond, self._is_over = respond, False
         self._has_complained = False  # a disk is full for the probe as it is for training
@@ -75,6 +77,11 @@ class Logbook:
         self.settle()
         return [] if self._course is None else self._course.findings
 
+    def report(self) -> FitReport | None:
+        """What all looks tell together, `None` before the first one."""
+        history = self.history
+        return fit_report(self._model, history, self._prediction) if self._model else None
+
     def foresee(self, prediction: Snapshot) -> None:
         """Take what is predicted for the first look."""
         self._prediction = prediction
@@ -100,7 +107,8 @@ class Logbook:
         if self._train is None:
             parts = self._log_dir, self._names, model()
             self._train, self._probe = Outputs(*parts), Outputs(*parts, PROBE_WRITERS)
-            self._course = Course(parts[-1])
+            self._model = parts[-1]
+            self._course = Course(self._model)
         self._background.submit(partial(self._note, self._train, reading, costs))
         if of_probe is not None and self._probe is not None:
             self._background.submit(partial(_note_probe, self._probe, of_probe))

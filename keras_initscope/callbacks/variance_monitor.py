@@ -32,7 +32,7 @@ from keras_initscope.graph import LayerNode
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter, Reading
 from keras_initscope.prediction.signal import predict_signal
-from keras_initscope.records import Finding, ModelInfo, Quantity, Snapshot
+from keras_initscope.records import Finding, FitReport, ModelInfo, Quantity, Snapshot
 
 _OF_A_FIT = (
     "_kept",
@@ -44,6 +44,7 @@ _OF_A_FIT = (
     "_reached",
     "_model",
 )
+_PREDICTING = frozenset({"depth", "report"})
 _PREDICTED = frozenset({Quantity.ACTIVATION, Quantity.ACTIVATION_GRADIENT})
 
 
@@ -75,8 +76,10 @@ class VarianceMonitor(keras.callbacks.Callback):
             path, such as `"block2/.*dense"`, compiled or not, or a function of the Keras layer that
             returns a bool.
         outputs: `"all"`, or some of `"tensorboard"` (histograms and scalars), `"depth"` (the
-            depth profiles), `"snapshots"` (the lines of text) and, which `"all"` leaves out,
-            `"layer_scalars"` (each statistic of each layer as a curve, in the run `train/layers`).
+            depth profiles), `"snapshots"` (the lines of text), `"report"` (at the end of `fit`
+            `<log_dir>/report.md` with its pictures, in TensorBoard the text and the images
+            `report`) and, which `"all"` leaves out, `"layer_scalars"` (each statistic of each layer
+            as a curve, in the run `train/layers`).
         probe: A few hundred examples `(x, y)` to look at as well each time, always the same, so
             that what changes is the network alone: under the same tags in `<log_dir>/probe`, with
             the drift of each layer between looks, in standard deviations of its units.
@@ -100,7 +103,7 @@ class VarianceMonitor(keras.callbacks.Callback):
             rule and a layer in common is one thing.
         prediction: What theory predicts for the first of them, of the same type, gradients in
             the size that was measured at the outputs; `None` where nothing was predicted, as
-            without the output `"depth"`.
+            without the outputs `"depth"` and `"report"`.
 
     Raises:
         ValueError: If an argument makes no sense.
@@ -190,6 +193,28 @@ class VarianceMonitor(keras.callbacks.Callback):
         """What theory predicts for the first of them."""
         return None if self._logbook is None else self._logbook.prediction
 
+    def report(self) -> FitReport:
+        """What all looks of the last `fit` tell together, also while it goes on.
+
+        `print` it, or let a notebook show it: what is wrong comes first, then how the loss went and
+        each layer at the first and the last look. `keras_initscope.writers.write_report` writes it
+        with its pictures, as the output `"report"` does at the end of a fit.
+
+        Returns:
+            The report.
+
+        Raises:
+            ValueError: If no step was looked at yet.
+        """
+        report = None if self._logbook is None else self._logbook.report()
+        if report is None:
+            raise ValueError(
+                "There is nothing to report: this monitor has not looked at any training step. "
+                "Expected it among the callbacks of `model.fit(..., callbacks=[monitor])`; call "
+                "`report` after that."
+            )
+        return report
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Stand before the training function."""
         self._release()
@@ -275,7 +300,7 @@ class VarianceMonitor(keras.callbacks.Callback):
     def _foresee(self, batch: Any) -> None:
         """Predict what the first look will see, while the weights are what they are in it."""
         started = time.perf_counter()
-        is_wanted = "depth" in self._chosen_outputs and self._quantities & _PREDICTED
+        is_wanted = _PREDICTING & set(self._chosen_outputs) and self._quantities & _PREDICTED
         if not (is_wanted and self.model.built):
             return
         assert self._logbook is not None, "a watch has a logbook"
