@@ -5,9 +5,9 @@ Owns the rules, one function each, and what asks them. Reads records; writes and
 
 from keras_initscope.diagnosis import chance, data, numerics, signal, units, weights
 from keras_initscope.diagnosis.case import Case
-from keras_initscope.diagnosis.coverage import coverage
 from keras_initscope.diagnosis.engine import RULES, Evidence, Rule, diagnose, rule
 from keras_initscope.diagnosis.fit import fit_report
+from keras_initscope.diagnosis.scope import coverage
 
 __all__ = [
     "RULES",

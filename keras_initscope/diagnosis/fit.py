@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.course import Course, replay
-from keras_initscope.diagnosis.coverage import coverage
+from keras_initscope.diagnosis.scope import coverage
 from keras_initscope.records import (
     Finding,
     FitReport,

@@ -95,7 +95,7 @@ def wrong(
     Returns:
         The section.
     """
-    title = f"{WHAT_IS_WRONG}: {_count(findings)}"
+    title = f"{WHAT_IS_WRONG}: {_count(findings, checked)}"
     when = seen or [""] * len(findings)
     blocks = [_lines(each, then) for each, then in zip(findings, when, strict=True)]
     heads = [f"{i}. {_head(each)}" for i, each in enumerate(findings, 1)]
@@ -115,10 +115,11 @@ def wrong(
     )
 
 
-def _count(findings: Sequence[Finding]) -> str:
+def _count(findings: Sequence[Finding], checked: Sequence[str]) -> str:
     counts = [(kind, sum(f.severity is kind for f in findings)) for kind in reversed(Severity)]
     words = [f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts if count]
-    return " and ".join(words) or "nothing was found"
+    nothing = "nothing was found" if checked else "nothing was looked for"
+    return " and ".join(words) or nothing
 
 
 def _head(finding: Finding) -> str:
