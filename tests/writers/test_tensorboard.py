@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -245,3 +246,23 @@ def test_every_statistic_as_a_curve_for_those_who_ask(tmp_path):
     }
     found = events(accumulator, "mean/activation/003_dense")
     assert [(step, float(value)) for step, _, value in found] == [(0, 0.0), (5, 5.0)]
+
+
+def test_a_page_and_an_image_are_read_beside_what_was_there(tmp_path):
+    """A report is added in a file of its own, at the last step, which goes on to count."""
+    writer = TensorBoardWriter(str(tmp_path))
+    for step in (0, 5):
+        writer.write(snapshot(step, stats(Quantity.KERNEL)), {})
+    writer.close()
+    file = summaries.SummaryFile(str(tmp_path / "train"), beside=True)
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 640, 480) + b"rest"
+    file.add(5, 1e9 + 5, pages=[("report", "**hé**")], images=[("report/depth", png)])
+    file.close()
+    accumulator = read(tmp_path)
+    assert [step for step, *_ in events(accumulator, "kernel/007_block/dense")] == [0, 5]
+    ((step, _, image),) = events(accumulator, "report/depth")
+    assert (step, image.tolist()) == (5, [b"640", b"480", png])
+    ((_, _, text),) = events(accumulator, "report")
+    assert text.item().decode() == "**hé**"
+    for tag, plugin in (("report", "text"), ("report/depth", "images")):
+        assert accumulator.SummaryMetadata(tag).plugin_data.plugin_name == plugin
