@@ -140,3 +140,16 @@ def test_what_starts_as_a_constant_starts_as_a_spike(served):
         answer = served.get("plugin/histograms/histograms", run="train", tag=tag)
         assert answer[0][2] == [[constant, constant, 12.0]]
         assert len(answer[1][2]) == 30
+
+
+def test_the_report_is_a_text_and_two_images(served, mixed_run):
+    assert "report" in served.get("plugin/text/tags")["train"]
+    (shown,) = served.get("plugin/text/text", run="train", tag="report")
+    assert shown["step"] == mixed_run.history[-1].step
+    for part in ("<h2>What is wrong", "<table>", "<td><code>conv</code></td>"):
+        assert part in shown["text"]
+    assert set(served.get("plugin/images/tags")["train"]) == {"report/depth", "report/heatmap"}
+    for name in ("depth", "heatmap"):
+        query = {"run": "train", "tag": f"report/{name}", "sample": 0}
+        (image,) = served.get("plugin/images/images", **query)
+        assert image["step"] == mixed_run.history[-1].step
