@@ -291,6 +291,7 @@ def test_a_report_of_a_fit_is_a_hundred_columns_wide(layers):
     )
     table = section(long, "Layer by layer")
     assert max(map(len, table.text.splitlines())) <= 100
+    assert table.text.count("1.4e-26 -> 5.2e-25") == 2 * layers  # numbers are never cut
     assert all(f"`{info.path}`" in table.markdown for info in infos)
 
 

@@ -74,10 +74,11 @@ def defined(title: str, terms: Iterable[tuple[str, str]]) -> Section:
 def tabled(
     title: str, header: Sequence[str], cells: Sequence[Sequence[str]], left: Sequence[bool]
 ) -> Section:
-    """A table as a section; the second column holds layer paths, the third may give way first."""
+    """A table as a section, with layer paths in its second column; what is flush left gives way."""
+    yielding = [i for i, is_text in enumerate(left) if is_text][::-1]
     quoted = [[row[0], f"`{row[1]}`", *row[2:]] for row in cells]
     return Section(
         title,
-        aligned(header, fitted(header, cells, (2, 1), WIDTH), left),
+        aligned(header, fitted(header, cells, yielding, WIDTH), left),
         markdown_table(header, quoted, left),
     )

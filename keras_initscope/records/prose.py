@@ -44,8 +44,8 @@ THEORY = (
 RATIO = (
     "ratio",
     "measured / theory. Near 1 the layer does what its initial weights make it do, be that good or "
-    "bad. Far from 1 something else is at work: few units, or weights that have learnt or depend on "
-    "each other.",
+    "bad. Far from 1 something else is at work: few units, or weights that have learnt or depend "
+    "on each other.",
 )
 # The rule of thumb is Karpathy's (Stanford CS231n, "Neural Networks Part 3", ratio of updates).
 UPDATE = (

@@ -30,20 +30,22 @@ _TRAINED = f"{_FRESH}, if their weights were fresh"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Panel:
-    """Which fields of a row a panel shows."""
+    """Which fields of a row a panel shows; only sizes have limits."""
 
     title: str
+    axis: str
     measured: str
-    predicted: str
-    error: str
-    median: str
-    fades: str
+    predicted: str = ""
+    error: str = ""
+    median: str = ""
+    fades: str = ""
 
 
 _PANELS = (
     _Panel(
         title="Signal: how large the numbers are that each layer gives on. "
         "Good: no steady rise or fall.",
+        axis="mean square",
         measured="measured_q",
         predicted="predicted_q",
         error="q_error",
@@ -51,7 +53,14 @@ _PANELS = (
         fades="{} fades to 0 below",
     ),
     _Panel(
+        title="Share of the signal by which examples differ; the rest is the same whatever the "
+        "input. Good: not falling to 0.",
+        axis="share",
+        measured="signal_share",
+    ),
+    _Panel(
         title="Gradient: how strongly the loss pulls at each layer. Good: no steady rise or fall.",
+        axis="mean square",
         measured="measured_gradient",
         predicted="predicted_gradient",
         error="gradient_error",
@@ -87,7 +96,7 @@ def depth_picture(
     """
     ticks = layer_ticks([row.layer.path for row in theory], [row.layer.depth for row in theory])
     below = 0.95 + (0.3 if ticks is None else room_for(ticks[1]))
-    figure = figure_of(min(14.0, 8.6 + 0.08 * len(theory)), 6.2 + below)
+    figure = figure_of(min(14.0, 8.6 + 0.08 * len(theory)), 8.6 + below)
     panels = figure.subplots(len(_PANELS), 1)
     frame(figure, len(_PANELS), left=0.9, right=0.2, bottom=below, top=0.65, gap=0.45)
     figure.suptitle(label(title), fontsize="medium")
@@ -96,7 +105,7 @@ def depth_picture(
         _mark(axes, theory, marked)
         _draw_panel(axes, panel, theory, lines, limits, _FRESH if fresh else _TRAINED)
         axes.set_title(panel.title, fontsize="small", loc="left")
-        axes.set_ylabel("mean square")
+        axes.set_ylabel(panel.axis)
     _label_layers(panels, ticks)
     entries = dict(reversed(entry) for axes in panels for entry in _legend(axes))
     figure.legend(
@@ -171,7 +180,7 @@ def _draw_panel(
 def _near(values: Sequence[float], limits: Headroom | None, panel: _Panel) -> dict[float, str]:
     """The limits that some value comes near to, and what lies beyond them."""
     known = [log10(value) for value in values if 0 < value < float("inf")]
-    if limits is None or not known:
+    if limits is None or not known or not panel.fades:
         return {}
     found = {}
     if max(known) > log10(limits.greatest) - _NEAR:
@@ -197,7 +206,7 @@ def _draw_limit(axes: Any, where: float, text: str) -> None:
 
 
 def _column(rows: Sequence[LayerRow], name: str) -> list[float]:
-    found = [getattr(row, name) for row in rows]
+    found = [getattr(row, name) if name else None for row in rows]
     return [nan if value is None else value for value in found]
 
 

@@ -175,6 +175,12 @@ def test_a_name_is_no_formula_and_needs_no_other_font(monkeypatch, name, shown):
     assert label.get_text() == shown
 
 
+def test_the_share_that_tells_examples_apart_has_a_panel_of_its_own(monkeypatch):
+    _, share, _ = _figure(monkeypatch, _report([1.0, 1.0], [1e-3, 1e-3])).axes
+    (line,) = share.get_lines()
+    np.testing.assert_allclose(line.get_ydata(), np.log10([0.5, 0.5]))
+
+
 def _limits(monkeypatch, values, dtype):
     report = _report(values, values)
     rows = tuple(replace(row, layer=replace(row.layer, dtype=dtype)) for row in report.rows)
@@ -232,7 +238,7 @@ def test_layers_that_findings_name_are_marked(monkeypatch, marked, runs):
         remedy="",
     )
     figure = _figure(monkeypatch, replace(report, findings=(finding,)))
-    assert [len(axes.patches) for axes in figure.axes] == [runs, runs]
+    assert [len(axes.patches) for axes in figure.axes] == [runs] * 3
     named = "layers that a finding names" in _legend(figure)
     assert named == bool(runs)
 
