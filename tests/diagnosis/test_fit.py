@@ -6,6 +6,7 @@ import pytest
 
 from keras_initscope.diagnosis import RULES, Case, Evidence, coverage, engine, fit_report, rule
 from keras_initscope.records import (
+    LayerInfo,
     ModelInfo,
     Quantity,
     Severity,
@@ -15,7 +16,7 @@ from keras_initscope.records import (
     TensorStats,
 )
 
-MODEL = ModelInfo(name="net", layers=())
+MODEL = ModelInfo(name="net", layers=(LayerInfo(path="a", kind="Dense", depth=0),))
 ONES = dict.fromkeys(("root_mean_square", "signal", "constant", "minimum", "maximum"), 1.0)
 
 
