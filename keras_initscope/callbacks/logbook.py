@@ -79,8 +79,8 @@ class Logbook:
 
     def report(self) -> FitReport | None:
         """What all looks tell together, `None` before the first one."""
-        history = self.history
-        return fit_report(self._model, history, self._prediction) if self._model else None
+        history, probe = self.history, self.probe_history
+        return fit_report(self._model, history, self._prediction, probe) if self._model else None
 
     def foresee(self, prediction: Snapshot) -> None:
         """Take what is predicted for the first look."""

@@ -24,7 +24,10 @@ _LOOKS = 100
 
 
 def fit_report(
-    model: ModelInfo, snapshots: Sequence[Snapshot], predicted: Snapshot | None = None
+    model: ModelInfo,
+    snapshots: Sequence[Snapshot],
+    predicted: Snapshot | None = None,
+    probe: Sequence[Snapshot] = (),
 ) -> FitReport:
     """What the looks of a fit tell together.
 
@@ -35,6 +38,7 @@ def fit_report(
         model: The watched model.
         snapshots: Its looks, oldest first. A predicted one among them is what theory says.
         predicted: What theory says of the first look, where it is not among them.
+        probe: What was measured on fixed examples, if anything was.
 
     Returns:
         The report. It is made of a hundred looks at most, spread evenly from first to last.
@@ -66,7 +70,7 @@ def fit_report(
         )
     looks = _spread(measured)
     theory = predicted or (foreseen[-1] if foreseen else None)
-    judged = replay(Course(model), [*([theory] if theory else []), *looks])
+    judged = replay(Course(model), [*([theory] if theory else []), *looks], probe)
     checked, unchecked = coverage(_fullest(model, looks))
     return FitReport(
         model=model,

@@ -89,7 +89,7 @@ def test_alarms_come_first_then_what_is_still_there():
 
 @pytest.mark.usefixtures("rules")
 def test_rules_see_theory_and_what_came_before():
-    cases = []
+    cases, probes = [], []
 
     @rule("U1", needs=())
     def judge(case):
@@ -100,6 +100,7 @@ def test_rules_see_theory_and_what_came_before():
         Remedy: Change it.
         """
         cases.append((case.snapshot.step, len(case.earlier), case.predicted))
+        probes.append(len(case.probe))
 
     theory = look(0, origin="predicted")
     report = fit_report(MODEL, [theory, look(0), look(5)])
@@ -109,6 +110,9 @@ def test_rules_see_theory_and_what_came_before():
     other = replace(theory, step=7)
     assert fit_report(MODEL, [look(0)], other).predicted == other
     assert cases == [(0, 0, other)]
+    probes.clear()
+    fit_report(MODEL, [look(0), look(5)], probe=[look(0), look(5)])
+    assert probes[-1] > 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 99, 100, 101, 1000])
