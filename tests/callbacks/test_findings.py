@@ -141,8 +141,13 @@ def test_an_alarm_of_the_last_look_is_told(tmp_path, only_rule, said):
 
 def test_it_is_told_while_training_goes_on_and_not_at_the_next_look(tmp_path, only_rule):
     """Within the epoch, of which nothing is looked at between its first and its last step."""
-    only_rule(lambda case: seen(certain=False))
     model, told = compiled(), []
+
+    def slow(case):  # so that it cannot be told by the look itself
+        time.sleep(0.3)
+        return seen(certain=False)
+
+    only_rule(slow)
 
     class Patient(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
