@@ -4,13 +4,14 @@ __version__ = "0.1.0"
 
 from keras_initscope import initializers, layers, presets
 from keras_initscope.callbacks import VarianceMonitor
-from keras_initscope.inspection import inspect
+from keras_initscope.inspection import advise, inspect
 from keras_initscope.model_init import autoinit, calibrate, pretrain, reinitialize, tailor, unroll
 from keras_initscope.prediction.gains import criticality, gain
 from keras_initscope.prediction.signal import predict_signal
 
 __all__ = [
     "VarianceMonitor",
+    "advise",
     "autoinit",
     "calibrate",
     "criticality",

@@ -3,8 +3,9 @@
 Owns the look and the loading of what the command line looks at. Never changes the user's model.
 """
 
+from keras_initscope.inspection.advice import advise
 from keras_initscope.inspection.look import inspect
 from keras_initscope.inspection.losses import has_loss
 from keras_initscope.inspection.refusal import InspectionError
 
-__all__ = ["InspectionError", "has_loss", "inspect"]
+__all__ = ["InspectionError", "advise", "has_loss", "inspect"]

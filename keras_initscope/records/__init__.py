@@ -3,6 +3,7 @@
 Owns the shapes of the data and views of it. Computes no statistic, reads no model, writes no file.
 """
 
+from keras_initscope.records.advice import Advice, Alternative, Pairing
 from keras_initscope.records.changes import Change, Changes
 from keras_initscope.records.finding import Finding, Severity
 from keras_initscope.records.fit_report import FitReport, Sighting
@@ -21,6 +22,8 @@ from keras_initscope.records.snapshot import (
 )
 
 __all__ = [
+    "Advice",
+    "Alternative",
     "Change",
     "Changes",
     "Finding",
@@ -29,6 +32,7 @@ __all__ = [
     "LayerInfo",
     "LayerRow",
     "ModelInfo",
+    "Pairing",
     "Quantity",
     "Report",
     "Severity",

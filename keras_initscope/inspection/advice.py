@@ -1,0 +1,275 @@
+"""`advise`: which initializer to pair with an activation, from theory alone.
+
+Owns the choice, the alternatives and what the articles got wrong.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import inf, nan
+from typing import Any
+
+import numpy as np
+
+from keras_initscope.activations import as_nonlinearity
+from keras_initscope.arguments import choice, whole
+from keras_initscope.diagnosis.signal import DEEP
+from keras_initscope.inspection.pairings import Candidate, candidates, paired
+from keras_initscope.model_init import tailor
+from keras_initscope.records import Advice, Alternative, Pairing
+from keras_initscope.theory.criticality import Criticality, criticality
+from keras_initscope.theory.fixedpoints import Case
+from keras_initscope.theory.gains import gain
+from keras_initscope.theory.moments import moment, output_mean, power, second_moment
+from keras_initscope.theory.nonlinearity import Nonlinearity
+from keras_initscope.theory.propagation import STRUCTURES
+
+#: Strains that are as good as none: in 2 nats a root mean square changes by a factor of e.
+_GOOD = 2.0
+#: A simpler initializer is taken where it strains no more than this beyond the best.
+_AS_GOOD = 1.0
+_OTHERS = ("tanh", "relu", "selu", "elu", "gelu")
+
+_CORRECTIONS = {
+    "sigmoid": (
+        "That Glorot's (Xavier's) variance serves a sigmoid: the squared gradient comes through a "
+        "layer with a factor of .056, through five with less than a millionth.",
+        "That its outputs have mean zero: they have mean one half, which conditions a layer of 100 "
+        "inputs 577 times worse than a zero mean does.",
+    ),
+    "tanh": (
+        "That weights must have variance 1: with N(0, 1) and 50 inputs nine in ten units sit where "
+        "tanh is flat. n Var w must be 1, n being the number of inputs.",
+    ),
+    "relu": (
+        "That a ReLU does not care whether the variance is 1 or 100: its output, the loss and the "
+        "learning rate that fits scale with it.",
+        "That Glorot's variance will do: signal and gradient halve at each layer.",
+    ),
+    "leaky_relu": (
+        "That a slope of .01 cures the one-signed gradients of ReLU: it hardly changes them; ELU "
+        "and SELU do.",
+    ),
+    "rrelu": (
+        "That slopes from U(0, 1) are as good as any: the network hardly trains with them; the "
+        "paper's are U(1/8, 1/3).",
+    ),
+}
+
+
+def advise(
+    activation: Any, depth: int, width: int | None = None, structure: str = "plain"
+) -> Advice:
+    """Say which initializer to pair with an activation at a depth, and why.
+
+    Use it before a model is written: it needs no model and no data. It walks from inputs of second
+    moment 1 through the network of each initializer in question, and takes the simplest of those
+    under which signal, gradient and what tells examples apart change least:
+
+    ```
+    strain = max(|trend of log q|, |trend of log g|, -trend of log (1 - c))
+    ```
+
+    over the whole depth, with `q` the second moment of the preactivations, `g` that of their
+    gradients and `c` the correlation of two examples. Networks train up to a strain of about 6, six
+    times the depth over which a signal falls by a factor of e, which is where `inspect` begins to
+    find fault.
+
+    Args:
+        activation: Name, elementwise function or layer; see `keras_initscope.gain`.
+        depth: Number of layers with weights and the activation, or of residual branches.
+        width: Number of units of a layer, to say how far single networks lie from theory.
+        structure: `"plain"`; `"residual"` for branches of one layer each that are added; or
+            `"normalized"` for a normalization in front of every activation.
+
+    Returns:
+        A `keras_initscope.records.Advice`: `initializer` and `bias_initializer` to pass on to
+        layers, `code` as one would write it, the numbers of every pairing, and what would suit the
+        depth better.
+
+    Raises:
+        ValueError: If the activation cannot be read, or `depth`, `width` or `structure` is none.
+
+    Example:
+
+    ```python
+    import keras
+
+    import keras_initscope as initscope
+
+    advice = initscope.advise("relu", depth=30)
+    print(advice)
+    assert advice.trains and 'kernel_initializer="he_normal"' in advice.code
+
+    layer = keras.layers.Dense(
+        64,
+        "relu",
+        kernel_initializer=advice.initializer,
+        bias_initializer=advice.bias_initializer,
+    )
+    assert not initscope.advise("sigmoid", depth=30, structure="plain").chosen.name == "HeNormal"
+    ```
+
+    Reference:
+
+    - [Schoenholz et al., 2017](https://arxiv.org/abs/1611.01232), for the depth that trains
+    - [He et al., 2015](https://arxiv.org/abs/1502.01852), for the two gains
+    """
+    depth = whole("depth", depth, 2, "It counts the layers with the activation.")
+    choice("structure", structure, STRUCTURES)
+    if width is not None:
+        width = whole("width", width, 1)
+    phi = as_nonlinearity(activation)
+    chosen, pairings = _choice(activation, phi, depth, structure)
+    pairing = next(each for each in pairings if each.code == chosen.code)
+    point = _point(phi, chosen) if structure == "plain" else None
+    return Advice(
+        activation=phi.name,
+        depth=depth,
+        structure=structure,
+        chosen=pairing,
+        pairings=pairings,
+        makers=(chosen.make, chosen.make_bias),
+        forward_gain=_gain(phi, "forward"),
+        backward_gain=_gain(phi, "backward"),
+        case=str(point.case) if point else structure,
+        chi_1=point.chi_1 if point else nan,
+        variance_slope=point.variance_slope if point else nan,
+        trainable_depth=point.trainable_depth if point else nan,
+        mean=_mean(phi, point),
+        alternatives=_alternatives(activation, phi, depth, structure, pairing),
+        notes=_notes(phi, depth, width, point, pairing, structure),
+        corrections=_CORRECTIONS.get(phi.name.partition("(")[0], ()),
+    )
+
+
+def _choice(
+    activation: Any, phi: Nonlinearity, depth: int, structure: str
+) -> tuple[Candidate, tuple[Pairing, ...]]:
+    found = candidates(activation, _written(activation, phi), depth, structure)
+    pairings = tuple(paired(phi, each, depth, structure) for each in found)
+    costs = [each.strain if each.saturated < 0.5 else each.strain + 3 for each in pairings]
+    best = min(costs)
+    enough = max(_GOOD, best, min(best + _AS_GOOD, DEEP / 2))
+    first = next(i for i, cost in enumerate(costs) if cost <= enough)
+    return found[first], pairings
+
+
+def _written(activation: Any, phi: Nonlinearity) -> str:
+    """How one writes the activation as an argument."""
+    return f'"{activation}"' if isinstance(activation, str) else "activation"
+
+
+def _point(phi: Nonlinearity, chosen: Candidate) -> Criticality:
+    return criticality(phi, chosen.bias_variance, chosen.weight_variance, chosen.weight_variance)
+
+
+def _gain(phi: Nonlinearity, mode: str) -> float:
+    try:
+        return gain(phi, mode)
+    except ValueError:
+        return inf
+
+
+def _mean(phi: Nonlinearity, point: Criticality | None) -> float:
+    q = point.q if point and 0 < point.q < inf else 1.0
+    size = float(np.sqrt(second_moment(phi, q)))
+    return float(output_mean(phi, q)) / size if size else 0.0
+
+
+@lru_cache(maxsize=256)
+def _best(name: str, depth: int) -> Pairing:
+    phi = as_nonlinearity(name)
+    chosen, pairings = _choice(name, phi, depth, "plain")
+    return next(each for each in pairings if each.code == chosen.code)
+
+
+def _alternatives(
+    activation: Any, phi: Nonlinearity, depth: int, structure: str, own: Pairing
+) -> tuple[Alternative, ...]:
+    """What strains less by more than the difference between simple and best."""
+    if own.strain <= _GOOD:
+        return ()
+    found = []
+    if structure == "plain":
+        found += [
+            Alternative(words=f"take {name}", code=best.code, strain=best.strain)
+            for name in _OTHERS
+            if name != phi.name and (best := _best(name, depth)).trains
+        ]
+        found += _tailored(activation, depth)
+    found += [
+        _structural(activation, phi, depth, other) for other in STRUCTURES[1:] if other != structure
+    ]
+    better = [each for each in found if each.strain < min(own.strain - _AS_GOOD, DEEP)]
+    return tuple(sorted(better, key=lambda each: each.strain)[:5])
+
+
+def _tailored(activation: Any, depth: int) -> list[Alternative]:
+    try:
+        made = tailor(depth, activation)
+    except ValueError:  # it has no shape to change, or none that suits the depth
+        return []
+    orthogonal = "initscope.initializers.ScaledOrthogonal()"
+    own = Candidate(name="", code=orthogonal, weight_variance=1.0, make=object)
+    strain = paired(as_nonlinearity(made), own, depth, "plain").strain
+    words = "transform the activation to suit the depth"
+    return [Alternative(words=words, code="initscope.tailor(model)", strain=strain)]
+
+
+def _structural(activation: Any, phi: Nonlinearity, depth: int, structure: str) -> Alternative:
+    chosen, pairings = _choice(activation, phi, depth, structure)
+    strain = next(each.strain for each in pairings if each.code == chosen.code)
+    if structure == "residual":
+        return Alternative(words="add residual connections", code=chosen.code, strain=strain)
+    code = "keras.layers.BatchNormalization()"
+    return Alternative(
+        words="put a normalization in front of each activation", code=code, strain=strain
+    )
+
+
+def _notes(
+    phi: Nonlinearity,
+    depth: int,
+    width: int | None,
+    point: Criticality | None,
+    pairing: Pairing,
+    structure: str,
+) -> tuple[str, ...]:
+    notes = []
+    if not phi.is_continuous:
+        notes.append("It jumps: two close inputs part at any weight variance.")
+    if point and point.case in (Case.UNSTABLE, Case.DIVERGENT) and point.advice:
+        notes.append(point.advice)
+    if point and pairing.bias_variance == 0 and point.case is Case.SCALE_INVARIANT:
+        notes.append(
+            "Noise of finite width adds up over depth; orthogonal weights have less of it."
+        )
+    if structure == "residual":
+        notes.append("It is for the last weights of each branch; others in it take their own gain.")
+    if structure == "normalized":
+        notes.append("The scale of the weights is divided out again: any initializer will do.")
+    if width is not None:
+        notes += _of_width(phi, depth, width, point)
+    return tuple(notes)
+
+
+def _of_width(phi: Nonlinearity, depth: int, width: int, point: Criticality | None) -> list[str]:
+    """How far single networks scatter, and how a layer with a mean is conditioned."""
+    q = point.q if point and 0 < point.q < inf else 1.0
+    square = power(phi)
+    second = float(second_moment(phi, q))
+    fourth = float(moment(phi, lambda x: square(x) ** 2, q))
+    spread = (fourth / second**2 - 1) / width * depth
+    mean = float(output_mean(phi, q))
+    condition = 1 + width * mean**2 / max(second - mean**2, 1e-300)
+    found = [
+        f"Conditioning of a layer of {width} inputs: {condition:.3g}, where 1 is zero-centred."
+    ]
+    if point is None or point.variance_slope < 0.9:
+        return found  # what one layer is off by, the next ones mend
+    return [
+        *found,
+        f"Of networks of width {width} two in three lie within a factor of "
+        f"{np.exp(min(spread, 100.0) ** 0.5):.2g} of the median in mean square.",
+    ]
