@@ -26,6 +26,7 @@ from keras_initscope.inspection.losses import (
     targets_mismatch,
 )
 from keras_initscope.inspection.refusal import InspectionError
+from keras_initscope.inspection.remedies import Trial, tried
 from keras_initscope.inspection.undisturbed import undisturbed, weights_alone
 from keras_initscope.measurement import backends
 from keras_initscope.measurement.meter import Meter
@@ -57,7 +58,9 @@ _TRAINED = (
 )
 
 
-def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
+def inspect(
+    model: Any, x: Any, y: Any = None, loss: Any = None, *, remedies: bool = False
+) -> Report:
     """See what a model does with signal and gradient before it trains.
 
     Use it on a fresh model, to see at which layer activations or gradients vanish or explode, and
@@ -87,6 +90,9 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
         y: Targets for the loss, as arrays; a dataset brings its own.
         loss: For a model that is not compiled with one: a name, function or instance as in
             `keras.losses`.
+        remedies: Whether to try, on copies of the model, what might remove each finding, and to
+            look again: those that do are in `Report.remedies`, each with the line to write. Takes a
+            look for each of them.
 
     Returns:
         A `keras_initscope.records.Report`: one row a layer with mean square and signal share of the
@@ -111,17 +117,36 @@ def inspect(model: Any, x: Any, y: Any = None, loss: Any = None) -> Report:
     assert all(0.2 < row.q_ratio < 5 for row in report.rows[:5])  # of one unit none is typical
     ```
     """
-    return look(model, x, y, loss)
+    return look(model, x, y, loss, remedies=remedies)
 
 
-def look(model: Any, x: Any, y: Any, loss: Any, steps: int | None = None) -> Report:
+def look(
+    model: Any,
+    x: Any,
+    y: Any,
+    loss: Any,
+    steps: int | None = None,
+    remedies: bool = False,
+) -> Report:
     """As `inspect`, of a model that is known to have been trained for so many steps."""
-    backend = backends.current()
     if not isinstance(model, keras.Model):
         raise InspectionError(
             f"Expected a Keras model. Received: {model!r} (of type {type(model).__name__})"
         )
     batch = batch_of(x, y, spread=True)
+    report = _look_at(model, batch, y, loss, steps)
+    if not (remedies and report.findings):
+        return report
+
+    def again(trial: Trial) -> Report:
+        return _look_at(trial.model, trial.batch, y, trial.loss, steps)
+
+    found, notes = tried(Trial(model=model, batch=batch, loss=loss), report, again)
+    return replace(report, remedies=found, notes=(*report.notes, *notes))
+
+
+def _look_at(model: Any, batch: Batch, y: Any, loss: Any, steps: int | None) -> Report:
+    backend = backends.current()
     check_inputs(model, batch)
     batch = replace(batch, x=graph.as_taken(model, batch.x))
     _build(model, batch)

@@ -7,6 +7,7 @@ from keras_initscope.records.advice import Advice, Alternative, Pairing
 from keras_initscope.records.changes import Change, Changes
 from keras_initscope.records.finding import Finding, Severity
 from keras_initscope.records.fit_report import FitReport, Sighting
+from keras_initscope.records.remedy import Remedy
 from keras_initscope.records.report import Report
 from keras_initscope.records.rows import LayerRow, rows
 from keras_initscope.records.snapshot import (
@@ -34,6 +35,7 @@ __all__ = [
     "ModelInfo",
     "Pairing",
     "Quantity",
+    "Remedy",
     "Report",
     "Severity",
     "Sighting",

@@ -6,9 +6,11 @@ Owns the words for findings and for the columns of tables. Judges nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import indent
 
 from keras_initscope.records.finding import Finding, Severity
 from keras_initscope.records.page import WIDTH, Section
+from keras_initscope.records.remedy import Remedy
 from keras_initscope.text import wrapped
 
 WHAT_IS_WRONG = "What is wrong"
@@ -113,6 +115,15 @@ def wrong(
         "\n\n".join([*plain, *(wrapped(each, WIDTH) for each in closing)]),
         "\n\n".join([*marked, *closing]),
     )
+
+
+def tried(remedies: Sequence[Remedy]) -> list[Section]:
+    """The section on what was seen to help, none where nothing was."""
+    if not remedies:
+        return []
+    plain = [f"{wrapped(str(each), WIDTH)}\n\n{indent(each.line, '    ')}" for each in remedies]
+    marked = [f"{each}\n\n```python\n{each.line}\n```" for each in remedies]
+    return [Section("What helped on a copy", "\n\n".join(plain), "\n\n".join(marked))]
 
 
 def _count(findings: Sequence[Finding], checked: Sequence[str]) -> str:

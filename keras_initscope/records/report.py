@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from keras_initscope.records import prose
 from keras_initscope.records.finding import Finding
 from keras_initscope.records.page import Page, Section, defined, listed, tabled
+from keras_initscope.records.remedy import Remedy
 from keras_initscope.records.rows import LayerRow
 from keras_initscope.records.snapshot import ModelInfo, Snapshot
 from keras_initscope.text import number_text
@@ -56,6 +57,7 @@ class Report(Page):
         checked: Titles of the rules that could speak.
         unchecked: Title of each rule that could not, and why.
         notes: What else a reader must know, a sentence each.
+        remedies: What was seen to remove a finding, on a copy of the model.
     """
 
     model: ModelInfo
@@ -68,6 +70,7 @@ class Report(Page):
     checked: tuple[str, ...] = ()
     unchecked: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
 
     @property
     def unknown(self) -> dict[str, list[str]]:
@@ -89,6 +92,7 @@ class Report(Page):
         cells = [_cells(row) for row in self.shown]
         return (
             prose.wrong(self.findings, self.checked, self.unchecked),
+            *prose.tried(self.remedies),
             tabled("Layer by layer", _COLUMNS, cells, _LEFT),
             defined(prose.HOW_TO_READ, _LEGEND),
             *listed("Notes", self._remarks()),
