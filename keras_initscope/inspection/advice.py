@@ -151,6 +151,8 @@ def _choice(
     costs = [each.strain if each.saturated < 0.5 else each.strain + 3 for each in pairings]
     best = min(costs)
     enough = max(_GOOD, best, min(best + _AS_GOOD, DEEP / 2))
+    if phi.is_scale_invariant:  # what is exact costs nothing there
+        enough = best + 0.1
     first = next(i for i, cost in enumerate(costs) if cost <= enough)
     return found[first], pairings
 

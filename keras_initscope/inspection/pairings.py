@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import log
 from typing import Any
 
 import keras
@@ -27,6 +28,7 @@ from keras_initscope.theory.propagation import Propagation, propagation
 FLAT = 0.05
 #: Strains at which nobody asks what else there is.
 _HOPELESS = 2 * DEEP
+_LOST = 100.0  # nats, beyond what float32 holds of a root mean square
 _MOST = 0.5  # share of what is saturated beyond which a layer is
 
 
@@ -113,14 +115,20 @@ def _trends(walk: Propagation) -> dict[str, float]:
     """What can go wrong, and by how many nats it does."""
     q, gradient = list(walk.q), list(walk.gradient)
     found = {
-        "signal vanishes": -rise(q),
-        "signal explodes": rise(q),
-        "gradient vanishes": rise(gradient),
-        "gradient explodes": -rise(gradient),
+        "signal vanishes": -_trend(q),
+        "signal explodes": _trend(q),
+        "gradient vanishes": _trend(gradient),
+        "gradient explodes": -_trend(gradient),
     }
     if np.isfinite(walk.c).all():
         found["examples become alike"] = -rise(list(np.maximum(1 - walk.c, 1e-16)))
     return found
+
+
+def _trend(values: list[float]) -> float:
+    """As rules see it; of what leaves all numbers behind, by how much it does."""
+    total = log(values[-1] / values[0])
+    return total if abs(total) > _LOST else rise(values)
 
 
 def saturated_share(phi: Nonlinearity, q: float) -> float:
