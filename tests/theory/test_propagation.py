@@ -26,6 +26,13 @@ def test_small_weights_of_tanh():
     np.testing.assert_allclose(q[1:] / q[:-1], 0.005, rtol=0.01)
 
 
+@pytest.mark.parametrize(("weights", "factor"), [(1.0, 0.0557), (2.0, 0.1010), (12.8, 0.3538)])
+def test_the_gradient_of_sigmoid_vanishes_with_glorot_he_and_kumar(weights, factor):
+    assert propagation(nonlinearity("sigmoid"), 12, weights).chi[-1] == pytest.approx(
+        factor, rel=2e-3
+    )
+
+
 @pytest.mark.parametrize(("name", "factor"), [("relu", 1.4669), ("tanh", 1.1778), ("selu", 1.0716)])
 def test_gradients_grow_through_normalization(name, factor):
     found = propagation(nonlinearity(name), 5, 2.0, structure="normalized")

@@ -5,6 +5,7 @@ Owns when a remedy is said to help: its finding is gone, and none as severe has 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -68,7 +69,8 @@ def tried(trial: Trial, report: Report, look: Look) -> tuple[tuple[Remedy, ...],
     Returns:
         What helps, by finding; and what else a reader must know, a sentence each.
     """
-    with untouched():
+    with untouched(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the look before has said it
         try:
             before = look(replace(trial, model=copied(trial.model)))
         except NoCopyError as error:

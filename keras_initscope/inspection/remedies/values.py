@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from keras_initscope.diagnosis.case import Case, energy, rise, second_moment, signal_share
-from keras_initscope.records import Quantity, Report, TensorStats
+from keras_initscope.diagnosis.chain import weighted
+from keras_initscope.records import Quantity, Report
 
 
 def value_of(code: str, report: Report) -> float | None:
@@ -18,27 +19,22 @@ def value_of(code: str, report: Report) -> float | None:
     return None if read is None else read(case)
 
 
-def _chain(case: Case, quantity: Quantity) -> list[TensorStats]:
-    weighted = {entry.tap.layer for entry in case.of(Quantity.KERNEL)}
-    return [entry for entry in case.of(quantity) if entry.tap.layer in weighted]
-
-
 def _signal(case: Case) -> float:
-    return rise([second_moment(each) for each in _chain(case, Quantity.PREACTIVATION)])
+    return rise([second_moment(each) for each in weighted(case, Quantity.PREACTIVATION)])
 
 
 def _gradient(case: Case) -> float:
-    found = [energy(each) for each in _chain(case, Quantity.PREACTIVATION_GRADIENT)]
+    found = [energy(each) for each in weighted(case, Quantity.PREACTIVATION_GRADIENT)]
     return -rise([each for each in found if each > 0])
 
 
 def _share(case: Case) -> float | None:
-    chain = _chain(case, Quantity.PREACTIVATION)
+    chain = weighted(case, Quantity.PREACTIVATION)
     return signal_share(chain[-1]) if chain else None
 
 
 def _first(case: Case) -> float | None:
-    chain = _chain(case, Quantity.PREACTIVATION)
+    chain = weighted(case, Quantity.PREACTIVATION)
     return second_moment(chain[0]) ** 0.5 if chain else None
 
 

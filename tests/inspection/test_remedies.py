@@ -1,0 +1,272 @@
+"""Remedies: what is offered helps when it is done by hand, and nothing of the user's is touched."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras.src.backend.common import global_state
+
+import keras_initscope as initscope
+from keras_initscope.inspection.remedies import REMEDIES, NoCopyError, copied
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(64, 12)).astype(np.float32)
+Y = RNG.normal(size=(64, 3)).astype(np.float32)
+CLASSES = RNG.integers(0, 3, 64)
+_LR = keras.optimizers.SGD
+
+
+def _network(depth=3, activation="relu", kernel="he_normal", head=None, units=3, **options):
+    """Layers of 32 units; `kernel` is a name or makes an initializer."""
+    keras.utils.set_random_seed(1)
+
+    def made():
+        return kernel() if callable(kernel) else kernel
+
+    hidden = [
+        layers.Dense(32, activation, kernel_initializer=made(), **options) for _ in range(depth)
+    ]
+    return keras.Sequential([keras.Input((12,)), *hidden, layers.Dense(units, head)])
+
+
+def _compiled(loss="mse", optimizer="adam", **options):
+    model = _network(**options)
+    model.compile(optimizer, loss)
+    return model
+
+
+def _normal(deviation):
+    return lambda: keras.initializers.RandomNormal(stddev=deviation)
+
+
+#: Code of the finding, the model and its data. All faults are seen before the first step.
+FAULTS = {
+    "zeros": (lambda: _compiled(kernel="zeros"), X, Y),
+    "constants": (
+        lambda: _compiled(activation="tanh", kernel=lambda: keras.initializers.Constant(0.5)),
+        X,
+        Y,
+    ),
+    "too small": (lambda: _compiled(depth=10, kernel=_normal(0.01)), X, Y),
+    "too large": (lambda: _compiled(depth=8, activation="tanh", kernel=_normal(1.0)), X, Y),
+    "deep sigmoid": (
+        lambda: _compiled(depth=10, activation="sigmoid", kernel="glorot_uniform"),
+        X,
+        Y,
+    ),
+    "deep relu of Glorot": (lambda: _compiled(depth=20, kernel="glorot_uniform"), X, Y),
+    "bytes": (lambda: _compiled(), np.abs(X) * 100, Y),
+    "columns": (lambda: _compiled(), X * np.where(np.arange(12) % 4, 1, 1e4).astype("float32"), Y),
+    "dead biases": (
+        lambda: _compiled(bias_initializer=keras.initializers.Constant(-20.0)),
+        X,
+        Y,
+    ),
+    "missing values": (lambda: _compiled(), np.where(X > 2, np.nan, X), Y),
+    "relu beside crossentropy": (
+        lambda: _compiled(loss="sparse_categorical_crossentropy", head="relu"),
+        X,
+        CLASSES,
+    ),
+    "rate too small": (lambda: _compiled(optimizer=_LR(1e-9)), X, Y),
+}
+
+
+def _by_hand(line, model, x):
+    names = {"keras": keras, "np": np, "initscope": initscope, "model": model, "x": x}
+    exec(line, names)
+    return names["model"], names["x"]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_line_that_is_offered_removes_the_finding(name):
+    make, x, y = FAULTS[name]
+    report = initscope.inspect(make(), x, y, remedies=True)
+    assert report.findings
+    assert {each.code for each in report.remedies} == {each.code for each in report.findings}
+    for line in {each.line for each in report.remedies}:
+        own = [each for each in report.remedies if each.line == line]
+        after = initscope.inspect(*_by_hand(line, make(), x), y)
+        left = {each.code for each in after.findings}
+        assert not left & {each.code for each in own}
+        assert left == set(own[0].remaining)
+        assert len(left) <= len(report.findings)
+
+
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1")
+def test_a_softmax_of_one_unit_becomes_a_sigmoid():
+    model = _compiled(loss="binary_crossentropy", head="softmax", units=1)
+    y = (Y[:, :1] > 0).astype(np.float32)
+    report = initscope.inspect(model, X, y, remedies=True)
+    (found,) = [each for each in report.remedies if each.code == "D4"]
+    after = initscope.inspect(*_by_hand(found.line, model, X), y)
+    assert "D4" not in {each.code for each in after.findings}
+
+
+def test_a_healthy_network_is_not_tried_on(monkeypatch):
+    monkeypatch.setattr(
+        "keras_initscope.inspection.look.tried", lambda *_: pytest.fail("there is no finding")
+    )
+    assert initscope.inspect(_compiled(), X, Y, remedies=True).remedies == ()
+
+
+def _state(model):
+    attributes = {k: id(v) for k, v in vars(model).items()}
+    return {
+        "variables": [np.asarray(v.value).tobytes() for v in model.variables],
+        "optimizer": [np.asarray(v.value).tobytes() for v in model.optimizer.variables],
+        "rate": model.optimizer.get_config(),
+        "attributes": attributes,
+        "activations": [id(getattr(layer, "activation", None)) for layer in model.layers],
+        "loss": model.loss,
+        "config": model.to_json(),
+        "python": random.getstate(),
+        "numpy": np.random.get_state()[1].tobytes(),  # noqa: NPY002
+        "names": dict(global_state.get_global_attribute("object_name_uids")),
+    }
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_nothing_of_the_users_is_touched(trained):
+    model = _compiled(depth=8, activation="sigmoid", kernel="glorot_uniform")
+    if trained:
+        model.fit(X, Y, epochs=1, verbose=0)
+    drawn = keras.random.SeedGenerator(3)
+    x, before = X.copy(), _state(model)
+    report = initscope.inspect(model, x, Y, remedies=True)
+    assert report.remedies
+    after = _state(model)
+    assert before == after
+    np.testing.assert_array_equal(x, X)
+    assert int(np.asarray(drawn.state)[0]) == 3
+
+
+class Doubling(layers.Layer):
+    """A layer of the user's that Keras does not know."""
+
+    def call(self, x):
+        return 2.0 * x
+
+
+class Own(keras.Model):
+    """A model of the user's."""
+
+    def __init__(self, depth=6):
+        super().__init__()
+        self.depth = depth
+        self.hidden = [
+            layers.Dense(32, "relu", kernel_initializer=_normal(0.01)()) for _ in range(depth)
+        ]
+        self.head = layers.Dense(3)
+
+    def call(self, x):
+        for layer in self.hidden:
+            x = layer(x)
+        return self.head(x)
+
+
+def own():
+    model = Own()
+    model(X)
+    model.compile("adam", "mse")
+    return model, X
+
+
+def own_layer():
+    given = keras.Input((12,))
+    x = Doubling()(given)
+    for _ in range(6):
+        x = layers.Dense(32, "relu", kernel_initializer=_normal(0.01)())(x)
+    model = keras.Model(given, layers.Dense(3)(x))
+    model.compile("adam", "mse")
+    return model, X
+
+
+def two_inputs():
+    first, second = keras.Input((12,), name="a"), keras.Input((12,), name="b")
+    x = layers.Concatenate()([first, second])
+    x = layers.Dense(32, "relu")(x)
+    model = keras.Model({"a": first, "b": second}, layers.Dense(3)(x))
+    model.compile("adam", "mse")
+    return model, {"a": 1e4 * X, "b": 1e4 * X}
+
+
+def half():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = _compiled(depth=10, kernel=_normal(0.01))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    return model, X
+
+
+def looked_up():
+    given = keras.Input((1,), dtype="string")
+    x = layers.StringLookup(vocabulary=["a", "b", "c"])(given)
+    x = layers.Flatten()(layers.Embedding(4, 12)(x))
+    for _ in range(8):
+        x = layers.Dense(32, "relu", kernel_initializer=_normal(0.01)())(x)
+    model = keras.Model(given, layers.Dense(3)(x))
+    model.compile("adam", "mse")
+    return model, np.array(["a", "b", "c", "d"] * 16)[:, None]
+
+
+@pytest.mark.parametrize("make", [own, own_layer, two_inputs, half, looked_up])
+def test_models_of_any_kind(make):
+    keras.utils.set_random_seed(0)
+    model, x = make()
+    report = initscope.inspect(model, x, Y, remedies=True)
+    assert report.findings
+    assert report.remedies
+
+
+class Closed(keras.Model):
+    """What it is made of is not told to Keras."""
+
+    def __init__(self, hidden):
+        super().__init__()
+        self.hidden = hidden
+
+    def get_config(self):
+        raise NotImplementedError("made of things")
+
+    def call(self, x):
+        return self.hidden(x)
+
+
+def test_what_cannot_be_copied_is_said():
+    model = Closed(_network(kernel="zeros"))
+    model(X)
+    model.compile("adam", "mse")
+    report = initscope.inspect(model, X, Y, remedies=True)
+    assert report.remedies == ()
+    assert any("cannot be copied" in note for note in report.notes)
+    with pytest.raises(NoCopyError):
+        copied(model)
+
+
+def test_a_copy_does_the_same_and_shares_nothing():
+    model = keras.Sequential([keras.Input((12,)), layers.Dense(4), layers.Dropout(0.5, seed=3)])
+    model.compile("adam", "mse")
+    model.fit(X, RNG.normal(size=(64, 4)), epochs=1, verbose=0)
+    copy = copied(model)
+    np.testing.assert_array_equal(copy(X, training=True), model(X, training=True))
+    for mine, other in zip(model.variables, copy.variables, strict=True):
+        assert mine is not other
+    assert copy.optimizer is not model.optimizer
+    np.testing.assert_array_equal(copy.optimizer.iterations, model.optimizer.iterations)
+
+
+def test_a_report_tells_of_them():
+    report = initscope.inspect(_compiled(kernel="zeros"), X, Y, remedies=True)
+    for text in (str(report), report.markdown()):
+        assert "initscope.reinitialize(model)" in text
+        assert "is gone" in text
+
+
+def test_every_remedy_has_words_and_knows_findings():
+    for candidate in REMEDIES.values():
+        assert candidate.codes
+        assert candidate.words.endswith(".")
