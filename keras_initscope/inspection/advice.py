@@ -14,7 +14,7 @@ import numpy as np
 from keras_initscope.activations import as_nonlinearity
 from keras_initscope.arguments import choice, whole
 from keras_initscope.diagnosis.signal import DEEP
-from keras_initscope.inspection.pairings import Candidate, candidates, paired
+from keras_initscope.inspection.pairings import STEEP, Candidate, candidates, paired
 from keras_initscope.model_init import tailor
 from keras_initscope.records import Advice, Alternative, Pairing
 from keras_initscope.theory.criticality import Criticality, criticality
@@ -28,6 +28,8 @@ from keras_initscope.theory.propagation import STRUCTURES
 _GOOD = 2.0
 #: A simpler initializer is taken where it strains no more than this beyond the best.
 _AS_GOOD = 1.0
+#: What saturation counts for beside a strain.
+_FLAT = 3.0
 _OTHERS = ("tanh", "relu", "selu", "elu", "gelu")
 
 _CORRECTIONS = {
@@ -148,7 +150,7 @@ def _choice(
 ) -> tuple[Candidate, tuple[Pairing, ...]]:
     found = candidates(activation, _written(activation, phi), depth, structure)
     pairings = tuple(paired(phi, each, depth, structure) for each in found)
-    costs = [each.strain if each.saturated < 0.5 else each.strain + 3 for each in pairings]
+    costs = [each.strain + (_FLAT if each.slope < STEEP else 0.0) for each in pairings]
     best = min(costs)
     enough = max(_GOOD, best, min(best + _AS_GOOD, DEEP / 2))
     if phi.is_scale_invariant:  # what is exact costs nothing there

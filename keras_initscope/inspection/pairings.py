@@ -6,7 +6,7 @@ Owns which there are, and what is said of each. `advice` chooses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import log
 from typing import Any
@@ -18,6 +18,7 @@ from keras_initscope import initializers
 from keras_initscope.activations import as_nonlinearity
 from keras_initscope.diagnosis.case import rise
 from keras_initscope.diagnosis.signal import DEEP
+from keras_initscope.diagnosis.units import STEEP_ENOUGH
 from keras_initscope.records import Pairing
 from keras_initscope.theory.lines import critical_line, most_stable_point
 from keras_initscope.theory.moments import moment, second_moment
@@ -29,7 +30,9 @@ FLAT = 0.05
 #: Strains at which nobody asks what else there is.
 _HOPELESS = 2 * DEEP
 _LOST = 100.0  # nats, beyond what float32 holds of a root mean square
-_MOST = 0.5  # share of what is saturated beyond which a layer is
+#: Mean slope, as a share of the greatest, below which an activation saturates; a third above what
+#: `inspect` finds fault with in a single network.
+STEEP = STEEP_ENOUGH * 4 / 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,7 @@ def paired(phi: Nonlinearity, candidate: Candidate, depth: int, structure: str) 
     q, apart = walk.q, float(1 - walk.c[-1])
     q_last = float(np.clip(q[-1], 1e-30, 1e30)) if structure != "normalized" else 1.0
     saturated = saturated_share(phi, q_last)
-    return Pairing(
+    found = Pairing(
         name=candidate.name,
         code=candidate.code,
         bias_code=candidate.bias_code,
@@ -106,9 +109,11 @@ def paired(phi: Nonlinearity, candidate: Candidate, depth: int, structure: str) 
         gradient=float(np.sqrt(walk.gradient[0])),
         apart=None if apart != apart else min(max(apart, 0.0), 1.0),
         saturated=saturated,
+        slope=mean_slope(phi, float(np.clip(q.max(), 1e-30, 1e4))),
         strain=max(0.0, trends[worst]),
-        verdict=_verdict(worst, trends[worst], saturated),
+        verdict="",
     )
+    return replace(found, verdict=_verdict(worst, found))
 
 
 def _trends(walk: Propagation) -> dict[str, float]:
@@ -145,12 +150,20 @@ def saturated_share(phi: Nonlinearity, q: float) -> float:
     return float(np.clip(moment(phi, is_flat, q), 0.0, 1.0))
 
 
-def _verdict(worst: str, trend: float, saturated: float) -> str:
-    if trend > DEEP:
+def mean_slope(phi: Nonlinearity, q: float) -> float:
+    """`E |f'|` for inputs of variance `q`, as a share of the greatest slope."""
+    greatest = phi.max_slope
+    if not np.isfinite(greatest):
+        return 1.0
+    return float(moment(phi, lambda x: np.abs(phi.df(x)), q)) / greatest
+
+
+def _verdict(worst: str, found: Pairing) -> str:
+    if found.strain > DEEP:
         return worst
-    if saturated > _MOST:
+    if found.slope < STEEP:
         return "trains slowly: saturates"
-    return "trains" if trend <= DEEP / 2 else f"trains just: {worst}"
+    return "trains" if found.strain <= DEEP / 2 else f"trains just: {worst}"
 
 
 def _usual(name: str, code: str, variance: float, make: Callable[[], Any]) -> Candidate:

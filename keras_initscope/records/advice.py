@@ -36,6 +36,7 @@ class Pairing:
         apart: Share of the last layer's signal that tells examples apart, between 0 and 1;
             `None` where signal or gradient are lost anyway.
         saturated: Share of the last layer's inputs at which the activation is flat, though not 0.
+        slope: Mean slope of the activation, as a share of the greatest, where it is least.
         strain: The largest trend over the depth of the logarithm of any of the three second
             moments, in nats; 6 is the most that trains.
         verdict: `"trains"`, or what keeps it from that.
@@ -50,6 +51,7 @@ class Pairing:
     gradient: float
     apart: float | None
     saturated: float
+    slope: float
     strain: float
     verdict: str
 

@@ -1,6 +1,7 @@
 """Remedies: what is offered helps when it is done by hand, and nothing of the user's is touched."""
 
 import random
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from keras.src.backend.common import global_state
 
 import keras_initscope as initscope
 from keras_initscope.inspection.remedies import REMEDIES, NoCopyError, copied
+from keras_initscope.records import Remedy
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 12)).astype(np.float32)
@@ -80,7 +82,12 @@ def _by_hand(line, model, x):
     return names["model"], names["x"]
 
 
-@pytest.mark.parametrize("name", FAULTS)
+QUICK = ("zeros", "bytes", "relu beside crossentropy")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in FAULTS]
+)
 def test_the_line_that_is_offered_removes_the_finding(name):
     make, x, y = FAULTS[name]
     report = initscope.inspect(make(), x, y, remedies=True)
@@ -128,7 +135,7 @@ def _state(model):
     }
 
 
-@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("trained", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_nothing_of_the_users_is_touched(trained):
     model = _compiled(depth=8, activation="sigmoid", kernel="glorot_uniform")
     if trained:
@@ -213,6 +220,7 @@ def looked_up():
     return model, np.array(["a", "b", "c", "d"] * 16)[:, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [own, own_layer, two_inputs, half, looked_up])
 def test_models_of_any_kind(make):
     keras.utils.set_random_seed(0)
@@ -260,10 +268,19 @@ def test_a_copy_does_the_same_and_shares_nothing():
 
 
 def test_a_report_tells_of_them():
-    report = initscope.inspect(_compiled(kernel="zeros"), X, Y, remedies=True)
+    tried = Remedy(
+        code="U2",
+        words="Draw the kernels anew.",
+        line="initscope.reinitialize(model)",
+        before=1.0,
+        after=0.02,
+        findings=2,
+        remaining=("D1",),
+    )
+    report = replace(initscope.inspect(_compiled(depth=1), X, Y), remedies=(tried,))
     for text in (str(report), report.markdown()):
         assert "initscope.reinitialize(model)" in text
-        assert "is gone" in text
+        assert "U2 is gone (1.00 -> 0.0200), findings 2 -> 1; D1 remain" in text
 
 
 def test_every_remedy_has_words_and_knows_findings():

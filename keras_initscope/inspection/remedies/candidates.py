@@ -153,11 +153,11 @@ def _acts(layer: Any) -> str:
 
 def _without_outputs(scene: Scene) -> str:
     """The head keeps its own weights: what comes out of it is for the loss."""
-    outputs = [each for each in scene.report.model.outputs if each]
-    hidden = [each for each in scene.report.model.layers if each.path not in outputs]
-    with_kernel = {entry.tap.layer for entry in scene.report.measured.stats}
-    kept = [path for path in outputs if path in with_kernel]
-    return f", exclude={[f'^{path}/' for path in kept]}" if kept and hidden else ""
+    outputs = scene.report.model.outputs
+    if not scene.model.layers or list(outputs) != [scene.model.layers[-1].name]:
+        return ""
+    is_head = bool(scene.model.layers[-1].trainable_weights)
+    return ", exclude=model.layers[-1]" if is_head else ""
 
 
 @remedy("D4")
