@@ -1,6 +1,6 @@
 """`advise`: which initializer to pair with an activation, from theory alone.
 
-Owns the choice, the alternatives and what the articles got wrong.
+Owns the choice and the alternatives.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from keras_initscope.activations import as_nonlinearity
 from keras_initscope.arguments import choice, whole
 from keras_initscope.diagnosis.signal import DEEP
+from keras_initscope.inspection.corrections import CORRECTIONS
 from keras_initscope.inspection.pairings import STEEP, Candidate, candidates, paired
 from keras_initscope.model_init import tailor
 from keras_initscope.records import Advice, Alternative, Pairing
@@ -31,32 +32,6 @@ _AS_GOOD = 1.0
 #: What saturation counts for beside a strain.
 _FLAT = 3.0
 _OTHERS = ("tanh", "relu", "selu", "elu", "gelu")
-
-_CORRECTIONS = {
-    "sigmoid": (
-        "That Glorot's (Xavier's) variance serves a sigmoid: the squared gradient comes through a "
-        "layer with a factor of .056, through five with less than a millionth.",
-        "That its outputs have mean zero: they have mean one half, which conditions a layer of 100 "
-        "inputs 577 times worse than a zero mean does.",
-    ),
-    "tanh": (
-        "That weights must have variance 1: with N(0, 1) and 50 inputs nine in ten units sit where "
-        "tanh is flat. n Var w must be 1, n being the number of inputs.",
-    ),
-    "relu": (
-        "That a ReLU does not care whether the variance is 1 or 100: its output, the loss and the "
-        "learning rate that fits scale with it.",
-        "That Glorot's variance will do: signal and gradient halve at each layer.",
-    ),
-    "leaky_relu": (
-        "That a slope of .01 cures the one-signed gradients of ReLU: it hardly changes them; ELU "
-        "and SELU do.",
-    ),
-    "rrelu": (
-        "That slopes from U(0, 1) are as good as any: the network hardly trains with them; the "
-        "paper's are U(1/8, 1/3).",
-    ),
-}
 
 
 def advise(
@@ -109,7 +84,7 @@ def advise(
         kernel_initializer=advice.initializer,
         bias_initializer=advice.bias_initializer,
     )
-    assert not initscope.advise("sigmoid", depth=30, structure="plain").chosen.name == "HeNormal"
+    assert "saturates" in initscope.advise("sigmoid", depth=30).chosen.verdict
     ```
 
     Reference:
@@ -141,7 +116,7 @@ def advise(
         mean=_mean(phi, point),
         alternatives=_alternatives(activation, phi, depth, structure, pairing),
         notes=_notes(phi, depth, width, point, pairing, structure),
-        corrections=_CORRECTIONS.get(phi.name.partition("(")[0], ()),
+        corrections=CORRECTIONS.get(phi.name.partition("(")[0], ()),
     )
 
 

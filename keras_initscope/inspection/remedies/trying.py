@@ -75,6 +75,8 @@ def tried(trial: Trial, report: Report, look: Look) -> tuple[tuple[Remedy, ...],
             before = look(replace(trial, model=copied(trial.model)))
         except NoCopyError as error:
             return (), [f"No remedy was tried, for the model cannot be copied: {error}."]
+        except Exception as error:  # the model is the user's and may raise anything
+            return (), [f"No remedy was tried, for a copy of the model cannot be run: {error!r}."]
         if _codes(before) != _codes(report):
             return (), ["No remedy was tried, for a copy of the model does not do the same."]
         found: list[Remedy] = []
@@ -101,7 +103,7 @@ def _outcome(
         if not line:
             return []
         after = look(_executed(line, replace(trial, model=model), x))
-    except (ValueError, TypeError, RuntimeError):  # it does not go with this model
+    except Exception:  # the model is the user's and may raise anything: it does not go with it
         return []
     return [
         Remedy(
