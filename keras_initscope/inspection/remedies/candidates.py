@@ -14,13 +14,14 @@ import numpy as np
 from keras_initscope.inspection.advice import advise
 from keras_initscope.inspection.remedies.registry import Scene, remedy
 
-_WEIGHTS = ("F1", "F2", "F3", "B1", "B2", "B3", "U1", "U2", "U3", "W1", "N1")
+_WEIGHTS = ("F1", "F2", "F3", "F5", "B1", "B2", "B3", "U1", "U2", "U3", "N1", "N2")
+_INPUTS = ("D1", "F2", "F4", "U1", "N1", "N2")
 _LOOKED_UP = ("Embedding", "StringLookup", "IntegerLookup", "TextVectorization", "Hashing")
 #: The part of its own size by which a step moves a weight where training goes well.
 _PACE = 1e-3
 
 
-@remedy("D1", "U1", "F2", "N1")
+@remedy(*_INPUTS)
 def scaled_pixels(scene: Scene) -> str | None:
     """Scale the inputs to the range 0 to 1 (`keras.layers.Rescaling(1 / 255)` in the model)."""
     leaves = keras.tree.flatten(scene.x)
@@ -30,7 +31,7 @@ def scaled_pixels(scene: Scene) -> str | None:
     return "x = x / 255" if len(leaves) == 1 and all(are_pixels) else None
 
 
-@remedy("D1", "U1", "F2", "N1")
+@remedy(*_INPUTS)
 def standardized(scene: Scene) -> str | None:
     """Scale each feature to mean 0 and variance 1 (`keras.layers.Normalization` in the model)."""
     leaves = keras.tree.flatten(scene.x)
@@ -54,7 +55,7 @@ def _standard(name: str, axis: str) -> str:
     return f"({name} - {name}.mean({axis})) / ({name}.std({axis}) + 1e-7)"
 
 
-@remedy("N1")
+@remedy("D2", "N1")
 def filled(scene: Scene) -> str | None:
     """Replace what is missing in the inputs by zeros."""
     if all(np.isfinite(array).all() for array in keras.tree.flatten(scene.x) if _is_float(array)):
@@ -74,7 +75,7 @@ def drawn_anew(scene: Scene) -> str | None:
     return "initscope.reinitialize(model)"
 
 
-@remedy("U2", "F1", "B1", "B3")
+@remedy("U2", "F1", "F4", "B1", "B3")
 def biases_at_zero(scene: Scene) -> str | None:
     """Start with biases at zero."""
     biases = [v for v in scene.model.trainable_variables if v.name == "bias"]
@@ -200,7 +201,7 @@ def _compiled(scene: Scene, from_logits: bool) -> str:
     return f"model.compile(model.optimizer, keras.losses.{kind}(from_logits={from_logits}))"
 
 
-@remedy("W2", "W3")
+@remedy("W2", "W3", "W4")
 def another_rate(scene: Scene) -> str | None:
     """Change the learning rate: a step should move weights by a thousandth of their size."""
     optimizer = getattr(scene.model, "optimizer", None)
