@@ -5,6 +5,7 @@ Owns how it is made, and that nothing is left of it in the model or in Keras.
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import keras
 from keras.src.backend.common import global_state
 
 from keras_initscope import graph
+from keras_initscope.model_init.calibration import build
 from keras_initscope.preserved import preserved
 
 _NAMES = "object_name_uids"  # by which Keras numbers layers that nobody named
@@ -37,14 +39,16 @@ def untouched() -> Iterator[None]:
             global_state.set_global_attribute(_NAMES, numbers)
 
 
-def copied(model: Any) -> Any:
+def copied(model: Any, x: Any) -> Any:
     """A copy that shares no variable with a model.
 
-    It is saved and loaded, so that tables of words and the like come along, and is compiled with
-    the same loss and an optimizer of its own, without metrics.
+    It is saved and loaded, so that tables of words and the like come along; or made anew with the
+    arguments that it was made with. It is compiled with the same loss and an optimizer of its own,
+    without metrics.
 
     Args:
         model: A built Keras model.
+        x: Inputs to build it for.
 
     Returns:
         The copy.
@@ -53,7 +57,7 @@ def copied(model: Any) -> Any:
         NoCopyError: If the model cannot be saved, or what is loaded is another one.
     """
     try:
-        copy = _loaded(model)
+        copy = _remade(model, x) if _is_bare(model) else _loaded(model)
         _assign(model.variables, copy.variables)
         if model.compiled:
             _compile(model, copy)
@@ -62,6 +66,21 @@ def copied(model: Any) -> Any:
     except Exception as error:  # the model is the user's and may raise anything
         reason = str(error).strip().splitlines() or [""]
         raise NoCopyError(f"{type(error).__name__}: {reason[0][:200]}") from error
+    return copy
+
+
+def _is_bare(model: Any) -> bool:
+    """Whether its class takes plain arguments and none of Keras' own, which loading would give."""
+    has_own_config = type(model).get_config is not keras.Model.get_config
+    if graph.operations(model) is not None or has_own_config or not model._auto_config:
+        return False
+    taken = inspect.signature(type(model).__init__).parameters.values()
+    return all(each.kind is not each.VAR_KEYWORD for each in taken)
+
+
+def _remade(model: Any, x: Any) -> Any:
+    copy = type(model)(**model._auto_config.config)
+    build(copy, x)
     return copy
 
 

@@ -72,7 +72,7 @@ def tried(trial: Trial, report: Report, look: Look) -> tuple[tuple[Remedy, ...],
     with untouched(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the look before has said it
         try:
-            before = look(replace(trial, model=copied(trial.model)))
+            before = look(replace(trial, model=copied(trial.model, trial.batch.x)))
         except NoCopyError as error:
             return (), [f"No remedy was tried, for the model cannot be copied: {error}."]
         except Exception as error:  # the model is the user's and may raise anything
@@ -97,7 +97,7 @@ def _outcome(
     trial: Trial, candidate: Candidate, findings: list[Finding], before: Report, look: Look
 ) -> list[Remedy]:
     """The findings that a candidate removes, each as a remedy."""
-    model, x = copied(trial.model), _as_arrays(trial.batch.x)
+    model, x = copied(trial.model, trial.batch.x), _as_arrays(trial.batch.x)
     try:
         line = candidate.line(Scene(model=model, x=x, report=before, finding=findings[0]))
         if not line:
