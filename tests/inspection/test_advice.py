@@ -87,10 +87,14 @@ def test_objects_are_new_each_time():
     assert not np.array_equal(*kernels)
 
 
-def test_functions_and_layers_are_taken():
+def test_layers_are_taken():
     by_layer = initscope.advise(layers.LeakyReLU(0.5), depth=4)
     assert by_layer.initializer.scale == pytest.approx(2 / 1.25)
     assert "GainScaling(activation)" in by_layer.code
+
+
+@pytest.mark.slow  # what nobody has described is looked at point by point
+def test_functions_are_taken():
     by_function = initscope.advise(lambda x: keras.ops.tanh(x), depth=4)
     assert by_function.chosen.weight_variance == initscope.advise("tanh", 4).chosen.weight_variance
 
