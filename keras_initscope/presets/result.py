@@ -59,6 +59,8 @@ class Interval:
     def __str__(self) -> str:
         if (self.low, self.high) == (-inf, inf):
             return "any number"
+        if self.low == self.high:
+            return cell_text(self.low)
         if self.low == -inf:
             return f"at most {cell_text(self.high)}"
         if self.high == inf:
@@ -191,11 +193,23 @@ def cell(column: str, **where: Cell) -> Callable[[Sequence[Row]], float]:
     assert cell("variance", layer=2)(rows) == 0.25
     ```
     """
+    return lambda rows: float(row_of(rows, where)[column])
 
-    def measure(rows: Sequence[Row]) -> float:
-        found = [row for row in rows if where.items() <= row.items()]
-        if len(found) != 1:
-            raise KeyError(f"Expected one row with {where}. Received: {len(found)} of them.")
-        return float(found[0][column])
 
-    return measure
+def row_of(rows: Sequence[Row], where: Row) -> Row:
+    """The row that some of its cells single out.
+
+    Args:
+        rows: The rows of a table.
+        where: Column to value.
+
+    Returns:
+        The row.
+
+    Raises:
+        KeyError: Where not exactly one row fits.
+    """
+    found = [row for row in rows if where.items() <= row.items()]
+    if len(found) != 1:
+        raise KeyError(f"Expected one row with {dict(where)}. Received: {len(found)} of them.")
+    return found[0]
