@@ -31,6 +31,7 @@ class RandomLayer:
         weight_variance: Variance of its weights.
         largest_weight: Largest magnitude of a weight.
         signal: Mean square of its activations; that of the network's inputs is 1.
+        delta: Mean square of the gradient by its preactivations.
         gradient: Mean square of the gradient in front of the layer; that behind the last is 1.
     """
 
@@ -39,6 +40,7 @@ class RandomLayer:
     weight_variance: float
     largest_weight: float
     signal: float
+    delta: float
     gradient: float
 
 
@@ -68,10 +70,11 @@ def random_layers(
         values = np.asarray(phi.f(preactivations[-1]), dtype="float32")
         signals.append(_mean_square(values))
     gradient = _normal(values.shape, generator)
-    gradients: list[float] = []
+    gradients: list[tuple[float, float]] = []
     for kernel, z in zip(kernels[::-1], preactivations[::-1], strict=True):
-        gradient = (gradient * phi.df(z).astype("float32")) @ kernel.transpose(0, 2, 1)
-        gradients.insert(0, _mean_square(gradient))
+        delta = gradient * phi.df(z).astype("float32")
+        gradient = delta @ kernel.transpose(0, 2, 1)
+        gradients.insert(0, (_mean_square(delta), _mean_square(gradient)))
     return [_layer(*entry) for entry in zip(kernels, signals, gradients, strict=True)]
 
 
@@ -88,12 +91,13 @@ def _mean_square(values: np.ndarray) -> float:
     return float(np.mean(np.square(values), dtype="float64"))
 
 
-def _layer(kernel: np.ndarray, signal: float, gradient: float) -> RandomLayer:
+def _layer(kernel: np.ndarray, signal: float, gradients: tuple[float, float]) -> RandomLayer:
     return RandomLayer(
         fan_in=kernel.shape[1],
         fan_out=kernel.shape[2],
         weight_variance=_mean_square(kernel),
         largest_weight=float(np.abs(kernel).max()),
         signal=signal,
-        gradient=gradient,
+        delta=gradients[0],
+        gradient=gradients[1],
     )

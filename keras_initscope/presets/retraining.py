@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.model_init import reinitialize
 from keras_initscope.presets.digits import Digits, digits
+from keras_initscope.presets.losses import BatchLosses
 from keras_initscope.presets.result import Row
 from keras_initscope.presets.training import accuracy
 
@@ -141,7 +142,7 @@ class Trainer:
         for variable in optimizer.variables:  # momentum of another training
             variable.assign(keras.ops.zeros_like(variable))
         optimizer.learning_rate = plan.learning_rate
-        losses = _BatchLosses()
+        losses = BatchLosses()
         drawn = np.random.default_rng(seed).integers(len(data.train_x), size=plan.steps * BATCH)
         self.model.fit(
             data.train_x[drawn],
@@ -152,20 +153,6 @@ class Trainer:
             callbacks=[losses, *callbacks],
         )
         return np.array(losses.values)
-
-
-class _BatchLosses(keras.callbacks.Callback):
-    """Keras reports the mean since the metrics were reset last, so they are before each batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.values: list[float] = []
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.model.reset_metrics()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.values.append(float((logs or {})["loss"]))
 
 
 def _monitor(log_dir: Path, steps: int) -> VarianceMonitor:

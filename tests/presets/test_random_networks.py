@@ -58,6 +58,9 @@ def test_signal_and_gradient_are_those_of_keras_networks():
     assert layers[0].signal == pytest.approx(np.mean(np.square(hidden)), rel=1e-5)
     assert layers[1].signal == pytest.approx(np.mean(np.square(outputs)), rel=1e-5)
     assert layers[0].gradient == pytest.approx(np.mean(np.square(gradients)), rel=1e-2)
+    slope = 1 - np.square(outputs)
+    delta = np.mean(np.square(cotangent * slope))
+    assert layers[1].delta == pytest.approx(delta, rel=1e-4)
     assert layers[1].largest_weight == pytest.approx(np.abs(second).max())
     assert layers[1].weight_variance == pytest.approx(np.mean(second**2), rel=1e-5)
 
