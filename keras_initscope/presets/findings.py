@@ -11,6 +11,7 @@ from typing import Any
 
 from keras_initscope.inspection import inspect
 from keras_initscope.presets.result import Cell, Expectation, Interval, Row, row_of
+from keras_initscope.records import Report
 
 COLUMN = "findings"
 _NOTHING = "-"
@@ -28,15 +29,20 @@ def findings(model: Any, x: Any, y: Any = None, loss: Any = None) -> str:
     Returns:
         Codes of the rules, alarms first, or a dash where nothing is wrong.
     """
-    codes = [finding.code for finding in inspect(model, x, y, loss).findings]
-    return " ".join(codes) or _NOTHING
+    return findings_of(inspect(model, x, y, loss))
+
+
+def findings_of(report: Report) -> str:
+    """The same from a look that was taken already."""
+    return " ".join(finding.code for finding in report.findings) or _NOTHING
 
 
 def is_found(code: str, source: str, **where: Cell) -> Expectation:
     """The claim that a rule finds a symptom in the network of a row.
 
     Args:
-        code: Code of the rule.
+        code: Code of the rule; or several, as `"F3 or B1"`, where the same cause has two symptoms
+            and the rules speak of the first that they are sure of.
         source: Why it must.
         **where: Values of columns that single out the row.
 
@@ -47,7 +53,7 @@ def is_found(code: str, source: str, **where: Cell) -> Expectation:
         claim=f"{code} is found ({_named(where)})",
         source=source,
         interval=Interval.around(1.0),
-        measure=lambda rows: float(code in _codes(rows, where)),
+        measure=lambda rows: float(bool(set(code.split(" or ")) & set(_codes(rows, where)))),
     )
 
 
