@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import keras
@@ -26,18 +27,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_initscope.layers import RReLU
+from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
 from keras_initscope.presets.digits import Digits
 from keras_initscope.presets.findings import findings, nothing_is_found
-from keras_initscope.presets.loss_picture import draw_loss_picture
 from keras_initscope.presets.losses import BatchLosses
 from keras_initscope.presets.mnist1d import SAMPLES, mnist1d
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
+from keras_initscope.presets.retraining import smoothed
 from keras_initscope.presets.training import accuracy
 
 DEPTH, WIDTH = 5, 100
 BATCH = 100
 LEARNING_RATE = 3e-3
+_NEIGHBOURS = 25  # batches whose mean loss is drawn
 #: Name to what makes the activation layer, from a seed.
 ACTIVATIONS: Mapping[str, Callable[[int], keras.Layer]] = {
     "relu": lambda seed: keras.layers.ReLU(),
@@ -130,16 +133,32 @@ def rrelu_2015(run: Run, steps: Steps = 1500, seeds: Count = 5) -> Outcome:
 
 def _outcome(run: Run, activations: Sequence[str], steps: int, seeds: int) -> Outcome:
     rows: list[Row] = []
-    losses: dict[str, list[NDArray[np.float64]]] = {}
+    found: dict[str, list[Training]] = {}
     for name in activations:
         first = findings(network(name, run.seed), mnist1d(run.seed).train_x)
-        trained = [_trained(name, run.seed + number, steps) for number in range(seeds)]
-        rows.append({"activation": name, **_columns(trained), "findings": first})
-        losses[name] = [each.losses for each in trained]
+        found[name] = [_trained(name, run.seed + number, steps) for number in range(seeds)]
+        rows.append({"activation": name, **_columns(found[name]), "findings": first})
         run.progress(f"{name:14}  test accuracy {rows[-1]['test']:.3f}")
-    title = "Loss on MNIST-1D"
-    panels = {"rectifiers of five layers": losses}
-    return Outcome(rows=rows, files=[draw_loss_picture(run.log_dir / "loss.png", title, panels)])
+    return Outcome(rows=rows, files=[_picture(run, found)])
+
+
+def _picture(run: Run, found: Mapping[str, Sequence[Training]]) -> Path:
+    losses, points = {}, {}
+    for name, trained in found.items():
+        mean = smoothed(np.mean([each.losses for each in trained], axis=0), _NEIGHBOURS)
+        losses[name] = Curve(measured=(range(_NEIGHBOURS, _NEIGHBOURS + len(mean)), mean))
+        seeds = ([each.offset for each in trained], [each.test for each in trained])
+        points[name] = Curve(measured=seeds, joined=False)
+    panels = [
+        Panel("Learning, mean over seeds", "training step", "loss of a batch", losses, "y"),
+        Panel(
+            "After training, one point a seed",
+            "mean of activations over their deviation",
+            "test accuracy",
+            points,
+        ),
+    ]
+    return draw_curves(run.log_dir / "rectifiers.png", "Rectifiers on MNIST-1D", panels)
 
 
 def network(activation: str, seed: int) -> keras.Sequential:
