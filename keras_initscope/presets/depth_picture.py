@@ -25,7 +25,9 @@ _STYLES = (
 Lines = Mapping[str, Sequence[float]]
 
 
-def draw_depth_picture(path: Path, title: str, rows: Mapping[str, Mapping[str, Lines]]) -> Path:
+def draw_depth_picture(
+    path: Path, title: str, rows: Mapping[str, Mapping[str, Lines]], across: str = "hidden layer"
+) -> Path:
     """Draw variances over depth on log axes and save the picture.
 
     Args:
@@ -34,6 +36,7 @@ def draw_depth_picture(path: Path, title: str, rows: Mapping[str, Mapping[str, L
         rows: Label of the vertical axis, then title of the column, then name of the line, to one
             value a layer. A zero is drawn at the foot of the panel, labelled 0; what is not finite
             is left out.
+        across: What is counted on the horizontal axis.
 
     Returns:
         The path.
@@ -46,7 +49,7 @@ def draw_depth_picture(path: Path, title: str, rows: Mapping[str, Mapping[str, L
         _draw_row(axes_row, label, panels)
     for axes, column in zip(grid[0], columns, strict=True):
         axes.set_title(column)
-    figure.supxlabel("hidden layer", fontsize="medium")
+    figure.supxlabel(across, fontsize="medium")
     figure.suptitle(title)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
