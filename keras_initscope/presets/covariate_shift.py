@@ -2,9 +2,9 @@
 
 After Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing
 internal covariate shift", 2015. While a network learns, the inputs of its later layers move: on the
-same test images the units of the fifth ReLU layer drift by several of their standard deviations.
-With batch normalization in front of each ReLU they hardly do, by construction: it pins mean and
-variance of each unit. That this is why it helps is another claim, which does not follow; the plain
+same test images the units of the fifth ReLU layer drift by many of their standard deviations. With
+batch normalization in front of each ReLU they hardly do, by construction: it pins mean and variance
+of each unit. That this is why it helps is another claim, which does not follow; the plain
 network learns the digits as well (and see Santurkar et al., 2018, arXiv:1805.11604).
 
 It has a price at initialization, which the articles do not mention. Forward it keeps every mean

@@ -123,6 +123,7 @@ NETWORKS = {
     CRITICAL: Network("tanh", 1.76, 0.05),
 }
 LAYERS, LOOKED_AT = 50, 20
+_ROUNDING = 1e-13
 #: Cosine of two examples that were orthogonal, behind so many ReLU layers.
 _COSINES = {1: 0.31830989, 5: 0.73594635, 10: 0.87153552, 50: 0.98786194}
 
@@ -183,8 +184,7 @@ def correlation_collapse(run: Run, draws: Count = 10) -> Outcome:
         run.progress(f"{draws} networks of {LAYERS} layers, {name}")
         found = _findings(network, run.seed)
         theory, measured = cosines(network), _measured(network, draws, run.seed)
-        places = range(1, LAYERS + 1)
-        curves[name] = Curve((places, 1 - measured), (places, [1 - c for c in theory]))
+        curves[name] = Curve(_apart(measured), _apart(theory))
         rows += [
             {
                 "network": name,
@@ -196,8 +196,14 @@ def correlation_collapse(run: Run, draws: Count = 10) -> Outcome:
             for layer in _COSINES
         ]
     panel = Panel("How far examples stay apart", "layer", "1 - cosine", curves, "y")
-    title = "Orthogonal examples on their way through networks before training"
+    title = "Orthogonal examples, before training"
     return Outcome(rows=rows, files=[draw_curves(run.log_dir / "cosines.png", title, [panel])])
+
+
+def _apart(cosines: Sequence[float] | NDArray[np.float64]) -> tuple[list[int], list[float]]:
+    """Layers and 1 - cosine, as long as it is more than rounding."""
+    apart = [(layer, 1 - float(c)) for layer, c in enumerate(cosines, 1) if 1 - c > _ROUNDING]
+    return [layer for layer, _ in apart], [value for _, value in apart]
 
 
 def _findings(network: Network, seed: int) -> str:
