@@ -32,6 +32,7 @@ def test_interval_around_takes_the_wider_tolerance():
         (Interval(low=0.25), "at least 0.25"),
         (Interval(high=1e-20), "at most 1e-20"),
         (Interval(), "any number"),
+        (Interval.around(0.0), "0"),
     ],
 )
 def test_interval_reads_as_words(interval, text):
