@@ -1,9 +1,10 @@
 """How many units of a sigmoid layer are saturated, and when that does harm.
 
 Preactivations of variance q put a share 2 Phi(-4.595 / sqrt(q)) of a sigmoid's units outside
-[.01, .99], since log(.99 / .01) = 4.595. That share alone does no harm: where half of the units are
-outside, the mean slope is still a quarter of the greatest, 1/4. It falls with the first power of
-sqrt(q) only, as 4 phi(0) / sqrt(q), and gets below 5 %, where the rule U1 speaks, at sqrt(q) = 32.
+[.01, .99], since log(.99 / .01) = 4.595. That share alone does no harm: where a quarter of the
+units are outside, the mean slope is still .36 of the greatest, 1/4. It falls with the first power
+of sqrt(q) only, as 4 phi(0) / sqrt(q), and gets below .15, where the rule U1 speaks of a network
+that was not trained yet, at sqrt(q) = 10.6.
 
 Networks of two sigmoid layers, 64 - 512 - 512, are drawn with weights that give the preactivations
 of the first one standard deviations from 1 to 24; those of the second follow. Inputs are Gaussian.
@@ -64,10 +65,13 @@ _OF_SATURATION = [
         for deviation in DEVIATIONS
         for layer in (1, 2)
     ),
-    is_found("U1", "a mean slope below 5 % of the greatest", deviation=24.0, layer=2),
+    *(
+        is_found("U1", "a mean slope below .15 of the greatest", deviation=deviation, layer=2)
+        for deviation in DEVIATIONS[3:]
+    ),
     *(
         nothing_is_found("enough slope is left", deviation=deviation, layer=2)
-        for deviation in DEVIATIONS[:-1]
+        for deviation in DEVIATIONS[:3]
     ),
 ]
 
@@ -143,7 +147,7 @@ def _picture_of_saturation(run: Run, rows: list[Row]) -> Any:
             "mean slope over the greatest",
             curves["slope"],
             "xy",
-            (0.05, "below it U1 speaks"),
+            (0.15, "below it U1 speaks"),
         ),
     ]
     return draw_curves(run.log_dir / "saturation.png", "Sigmoid layers", panels)

@@ -8,12 +8,21 @@ from keras_initscope import presets
 _LONG = {
     "choose-initializer",
     "constant-symmetry",
+    "correlation-collapse",
+    "covariate-shift",
     "dropout-symmetry",
+    "dying-relu",
+    "elu-2015",
+    "glorot-2010-sigmoid",
     "he-2015",
     "hinton-2006",
     "kumar-2017",
     "lsuv-2015",
+    "rrelu-2015",
+    "saturation",
+    "sigmoid-product",
     "tat-2022",
+    "xavier-relu",
 }
 
 
