@@ -19,9 +19,10 @@ from keras_initscope.batches import BatchError
 from keras_initscope.diagnosis import RULES
 from keras_initscope.inspection import InspectionError, has_loss, loading
 from keras_initscope.inspection.look import look
-from keras_initscope.inspection.recorded import read_run, run_text
+from keras_initscope.inspection.recorded import report_of_run
 from keras_initscope.presets import PresetError, Result
 from keras_initscope.presets.digits import digits
+from keras_initscope.records import FitReport, Report
 from keras_initscope.text import aligned, did_you_mean
 from keras_initscope.writers import write_report
 
@@ -93,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     look.add_argument("--out", metavar="D", help="directory for report.md and depth.png", type=Path)
     look.add_argument(
+        "--remedies", action="store_true", help="try on copies what removes what is found"
+    )
+    look.add_argument(
         "--unsafe", action="store_true", help="let the file run Python code (Lambda layers)"
     )
     look.set_defaults(command=_inspect)
@@ -103,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="tell what was wrong in a run that was monitored")
     report.add_argument("log_dir", metavar="LOGDIR", type=Path, help="as given to VarianceMonitor")
+    report.add_argument(
+        "--out", metavar="D", help="directory for report.md and pictures", type=Path
+    )
     report.set_defaults(command=_report)
     return parser
 
@@ -129,16 +136,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     model, x, y, steps = _model_and_data(arguments)
-    report = look(model, x, y, arguments.loss, steps)
-    print(report)
-    if arguments.out is not None:
-        try:
-            files = write_report(report, arguments.out)
-        except OSError as error:
-            raise InspectionError(
-                f"The report cannot be written to --out {str(arguments.out)!r}: {error}"
-            ) from error
-        print("\n" + "\n".join(f"wrote {path}" for path in files))
+    report = look(model, x, y, arguments.loss, steps, arguments.remedies)
+    _show(report, arguments.out)
     return 0
 
 
@@ -179,8 +178,22 @@ def _rules(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    print(run_text(*read_run(arguments.log_dir)))
+    _show(report_of_run(arguments.log_dir), arguments.out)
     return 0
+
+
+def _show(report: Report | FitReport, out: Path | None) -> None:
+    """Print a report, and write it where that is asked for."""
+    print(report)
+    if out is None:
+        return
+    try:
+        files = write_report(report, out)
+    except OSError as error:
+        raise InspectionError(
+            f"The report cannot be written to --out {str(out)!r}: {error}"
+        ) from error
+    print("\n" + "\n".join(f"wrote {path}" for path in files))
 
 
 def _progress() -> Callable[[str], None]:

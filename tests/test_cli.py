@@ -346,21 +346,30 @@ def test_report_tells_what_was_found_in_a_run_and_how_it_went(in_folder, capsys)
     _run(in_folder / "logs", [_look(step, 4.0 * (step == 50)) for step in range(0, 101, 5)])
     assert main(["report", "logs"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("net: 1 layers, 21 snapshots of steps 0 to 100, loss 2.00 to 1.00\n")
-    (told,) = re.findall(r"(?s)\n- (N1 .*?)\n\n", out)
-    told = " ".join(told.split())
-    assert told.startswith("N1 Numbers that are not finite (alarm), first at step 50, in block/")
+    assert out.startswith("net: training steps 0 to 100, looked at 21 times, 1 layers\n")
+    told = " ".join(out.split())
+    assert "1. Numbers that are not finite (alarm, rule N1) Where: block/dense." in told
+    assert "When: at step 50 alone; gone at the end." in told
     assert "4 of 9 elements" in told
-    assert RULES["N1"].remedy in told
-    rows = re.findall(r"^ *(\d+) +(\S+) .* (\d+)$", out, re.MULTILINE)
-    assert (rows[0], rows[-1]) == (("0", "2.00", "0"), ("100", "1.00", "0"))
-    assert len(rows) == 12
+    assert f"What to change: {RULES['N1'].remedy}" in told
+    assert "2.00" in told
+
+
+def test_report_is_written_with_its_pictures(in_folder, capsys):
+    _run(in_folder / "logs", [_look(0, 0.0), _look(5, 0.0)])
+    assert main(["report", "logs", "--out", "told"]) == 0
+    written = re.findall(r"^wrote (.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert {Path(path).name for path in written} >= {"report.md", "depth.png"}
+    assert all(Path(path).stat().st_size for path in written)
+    _file("file")
+    assert main(["report", "logs", "--out", "file"]) == 2
+    assert "The report cannot be written to --out 'file'" in capsys.readouterr().err
 
 
 def test_report_says_of_a_healthy_run_that_it_is_one(in_folder, capsys):
     _run(in_folder, [_look(0, 0.0)])
     assert main(["report", "."]) == 0
-    assert "\n\nNothing is found to be wrong.\n\n" in capsys.readouterr().out
+    assert "\nWhat is wrong: nothing was found\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("cut", [1, 30])

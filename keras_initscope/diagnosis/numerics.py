@@ -6,10 +6,8 @@ from math import inf, log10
 
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.records import Quantity, TensorStats
+from keras_initscope.records import LIMITS, Quantity, TensorStats
 
-#: Greatest number of each type (IEEE 754; bfloat16 has the exponents of float32).
-GREATEST = {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.4e38, "float64": 1.8e308}
 #: Decades that must lie between the greatest number and that of its type.
 HEADROOM = 1.0
 
@@ -68,7 +66,7 @@ def little_headroom(case: Case) -> Evidence | None:
         threshold=HEADROOM,
         layers=tuple(dict.fromkeys(entry.tap.layer for entry in near)),
         message=f"The {first.tap.quantity} of {first.tap.layer} comes up to "
-        f"{_greatest(first):.3g}; {kind} ends at {GREATEST[kind]:.3g}.",
+        f"{_greatest(first):.3g}; {kind} ends at {LIMITS[kind][1]:.3g}.",
     )
 
 
@@ -79,5 +77,5 @@ def _greatest(entry: TensorStats) -> float:
 def _headroom(case: Case, entry: TensorStats) -> float:
     """Decades up to the greatest number of the layer's type."""
     layer, size = case.layers.get(entry.tap.layer), _greatest(entry)
-    limit = GREATEST.get(layer.dtype if layer else "", inf)
+    limit = LIMITS.get(layer.dtype if layer else "", (0.0, inf))[1]
     return log10(limit / size) if 0 < size < inf else inf

@@ -11,6 +11,7 @@ from keras_initscope.records.remedy import Remedy
 from keras_initscope.records.report import Report
 from keras_initscope.records.rows import LayerRow, rows
 from keras_initscope.records.snapshot import (
+    LIMITS,
     Histogram,
     LayerInfo,
     ModelInfo,
@@ -23,6 +24,7 @@ from keras_initscope.records.snapshot import (
 )
 
 __all__ = [
+    "LIMITS",
     "Advice",
     "Alternative",
     "Change",

@@ -13,6 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+#: Least normal number and greatest number of each type (IEEE 754; bfloat16 has float32's exponent).
+#: A float64 is left out: its limits are 308 decades off, and it cannot hold their squares.
+LIMITS = {
+    "float16": (2.0**-14, 65504.0),
+    "bfloat16": (2.0**-126, (2 - 2.0**-7) * 2.0**127),
+    "float32": (2.0**-126, (2 - 2.0**-23) * 2.0**127),
+}
+
 
 class Quantity(StrEnum):
     """What a tensor is to its layer.

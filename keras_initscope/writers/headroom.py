@@ -1,6 +1,6 @@
 """How far the numbers of a layer can go before its type of number gives out.
 
-Owns the limits of types of numbers. Draws nothing.
+Owns which of several types is the narrowest. Draws nothing.
 """
 
 from __future__ import annotations
@@ -8,13 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Least normal number and greatest number of each type (IEEE 754; bfloat16 has float32's exponent).
-#: A float64 is left out: its limits are 308 decades off, and it cannot hold their squares.
-_RANGES = {
-    "float16": (2.0**-14, 65504.0),
-    "bfloat16": (2.0**-126, (2 - 2.0**-7) * 2.0**127),
-    "float32": (2.0**-126, (2 - 2.0**-23) * 2.0**127),
-}
+from keras_initscope.records import LIMITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +35,9 @@ def headroom(dtypes: Iterable[str]) -> Headroom | None:
     Returns:
         Its limits.
     """
-    known = [dtype for dtype in dtypes if dtype in _RANGES]
+    known = [dtype for dtype in dtypes if dtype in LIMITS]
     if not known:
         return None
-    dtype = min(known, key=lambda name: _RANGES[name][1])
-    least, greatest = _RANGES[dtype]
+    dtype = min(known, key=lambda name: LIMITS[name][1])
+    least, greatest = LIMITS[dtype]
     return Headroom(dtype=dtype, least=least**2, greatest=greatest**2)
