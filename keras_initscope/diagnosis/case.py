@@ -19,7 +19,7 @@ from keras_initscope.records import LayerInfo, ModelInfo, Quantity, Snapshot, Te
 #: Nodes that a slope over depth is taken from at most; of more, evenly spread ones.
 _POINTS = 64
 #: Below it a second moment is zero in float32, whose least normal number this is the square of.
-_TINY = 1e-76
+LEAST = 1e-76
 #: Looks and steps before which nobody can tell whether a loss falls.
 _LOOKS, _STEPS = 5, 20
 #: A loss falls when it has come down to this share of what it was.
@@ -132,7 +132,13 @@ def signal_share(stats: TensorStats) -> float | None:
 
 def logarithms(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Natural logarithms; of what is zero in float32, that of the least square it knows."""
-    return np.log(np.maximum(np.asarray(values, np.float64), _TINY))
+    return np.log(np.maximum(np.asarray(values, np.float64), LEAST))
+
+
+def until_gone(values: Sequence[float], least: float = LEAST) -> Sequence[float]:
+    """Values up to the first of which nothing is left: behind it nothing can fall further."""
+    gone = next((i for i, value in enumerate(values) if value <= least), len(values))
+    return values[: max(gone + 1, 2)]
 
 
 def rise(values: Sequence[float]) -> float:
@@ -160,7 +166,7 @@ def onset(values: Sequence[float], by: float) -> int:
     Returns:
         Its index; the last one where it comes back.
     """
-    off = logarithms(values) - log(max(values[0], _TINY))
+    off = logarithms(values) - log(max(values[0], LEAST))
     is_off = off <= by if by < 0 else off >= by
     there = np.flatnonzero(~is_off)
     return min(int(there[-1]) + 1, len(values) - 1) if there.size else 0

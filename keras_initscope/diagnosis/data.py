@@ -32,7 +32,7 @@ def unscaled_input(case: Case) -> Evidence | None:
     kernels = case.of(Quantity.KERNEL)
     entries = {entry.tap.layer: entry for entry in case.of(Quantity.PREACTIVATION)}
     first = entries.get(kernels[0].tap.layer)
-    if first is None or case.earlier:  # later it may be the weights that have grown
+    if first is None or not case.is_fresh:  # later it may be the weights that have grown
         return None
     size = first.values["signal"] ** 0.5
     if size <= LARGE or normalized_by(case, first) is not None:

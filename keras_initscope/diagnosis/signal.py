@@ -5,12 +5,14 @@ from __future__ import annotations
 from math import exp, log10
 
 from keras_initscope.diagnosis.case import (
+    LEAST,
     Case,
     energy,
     onset,
     rise,
     second_moment,
     signal_share,
+    until_gone,
 )
 from keras_initscope.diagnosis.chain import (
     FEW,
@@ -33,6 +35,8 @@ DEEP = 6.0
 #: a step that is too large makes them larger, and the next ones smaller (Arora et al. 2018,
 #: arXiv:1812.03981).
 DEEP_NORMALIZED = 12.0
+#: A share of the signal that is rounding alone: the square of the relative error of float32.
+_ROUNDING = 1e-13
 #: The change at which a layer is named as the first.
 _SEEN = 2.0
 
@@ -55,7 +59,7 @@ def vanishing_signal(case: Case) -> Evidence | None:
     SELU, `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model.
     """
     entries = unnormalized(case, hidden(case, Quantity.PREACTIVATION))
-    values = [second_moment(entry) for entry in entries]
+    values = until_gone([second_moment(entry) for entry in entries])
     change = rise(values)
     if change >= -DEEP:
         return None
@@ -120,7 +124,7 @@ def collapsed_signal(case: Case) -> Evidence | None:
         for entry in hidden(case, Quantity.PREACTIVATION)
         if signal_share(entry) is not None and examples(case, entry) >= FEW
     ]
-    values = [signal_share(entry) or 0.0 for entry in entries]
+    values = until_gone([signal_share(entry) or 0.0 for entry in entries], _ROUNDING)
     change = rise(values)
     if change >= -DEEP:
         return None
@@ -131,7 +135,7 @@ def collapsed_signal(case: Case) -> Evidence | None:
         layers=paths(entries[start:]),
         message=(
             f"Of the mean square of {entries[0].tap.layer} {100 * values[0]:.2g} % tell examples "
-            f"apart, of that of {entries[-1].tap.layer} {100 * values[-1]:.2g} %."
+            f"apart, of that of {entries[len(values) - 1].tap.layer} {100 * values[-1]:.2g} %."
         ),
     )
 
@@ -165,7 +169,7 @@ def exploding_gradient(case: Case) -> Evidence | None:
 
 def _of_gradient(case: Case, sign: float) -> Evidence | None:
     """The energy of the gradient rises over depth where it vanishes towards the input."""
-    entries = [entry for entry in gradients(case) if energy(entry) > 0]
+    entries = [entry for entry in gradients(case) if energy(entry) > LEAST]
     values = [energy(entry) for entry in entries]
     is_normalized = any(layer.kind.endswith("Normalization") for layer in case.model.layers)
     limit = DEEP_NORMALIZED if sign < 0 and is_normalized else DEEP
