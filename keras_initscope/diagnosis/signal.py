@@ -194,7 +194,7 @@ def _of_gradient(case: Case, sign: float) -> Evidence | None:
 @rule(
     "B3",
     needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT, Quantity.ACTIVATION),
-    silent_for=("N1", "U2", "D4"),
+    silent_for=("N1", "F1", "U2", "D4"),
     whole=True,
 )
 def no_gradient(case: Case) -> Evidence | None:
