@@ -53,6 +53,15 @@ class Case:
         """Whether nothing was trained yet, as far as the steps tell."""
         return self.snapshot.step == 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a mechanism counts: at the start, at a single look, and where the loss is stuck.
+
+        A network that learns may have what would be a fault at the start: logits far larger than
+        its inputs, saturated units, gradients of many sizes.
+        """
+        return self.is_fresh or not self.earlier or self.is_failing
+
     @cached_property
     def quantities(self) -> frozenset[Quantity]:
         """What was measured of any layer."""

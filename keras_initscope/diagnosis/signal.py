@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp, log10
 
 from keras_initscope.diagnosis.case import (
@@ -30,11 +31,11 @@ from keras_initscope.records import Quantity, TensorStats
 #: trains: at most about six times the depth over which a signal falls by a factor e does
 #: (Schoenholz et al. 2017, arXiv:1611.01232, section 5).
 DEEP = 6.0
-#: The same of a gradient that grows through normalization layers, as it must, by 1.47 a layer of
+#: By how much more a gradient may grow through normalization layers, as it must, by 1.47 a layer of
 #: ReLU (Yang et al. 2019, arXiv:1902.08129). The scale of the weights before them does not matter:
 #: a step that is too large makes them larger, and the next ones smaller (Arora et al. 2018,
 #: arXiv:1812.03981).
-DEEP_NORMALIZED = 12.0
+NORMALIZED = 2.0
 #: A share of the signal that is rounding alone: the square of the relative error of float32.
 _ROUNDING = 1e-13
 #: The change at which a layer is named as the first.
@@ -44,11 +45,16 @@ _FORWARD = (Quantity.KERNEL, Quantity.PREACTIVATION)
 _BACKWARD = (Quantity.KERNEL, Quantity.PREACTIVATION_GRADIENT)
 
 
+def _limit(values: Sequence[float]) -> float:
+    """How far a trend may go; one over few layers, which may be of several kinds, further."""
+    return DEEP * len(values) / max(1, len(values) - 1)
+
+
 def _decades(change: float) -> str:
     return f"{10 ** abs(change / 2 * log10(exp(1))):.2g}"
 
 
-@rule("F1", needs=_FORWARD, silent_for=("N1", "U3"))
+@rule("F1", needs=_FORWARD, silent_for=("N1", "D1", "U3"))
 def vanishing_signal(case: Case) -> Evidence | None:
     """Vanishing signal.
 
@@ -58,15 +64,17 @@ def vanishing_signal(case: Case) -> Evidence | None:
     Remedy: Start with weights that keep the signal: He's for ReLU, Glorot's or LeCun's for tanh and
     SELU, `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model.
     """
+    if not case.is_open:
+        return None
     entries = unnormalized(case, hidden(case, Quantity.PREACTIVATION))
     values = until_gone([second_moment(entry) for entry in entries])
     change = rise(values)
-    if change >= -DEEP:
+    if change >= -_limit(values):
         return None
     start = onset(values, -_SEEN)
     return Evidence(
         value=change,
-        threshold=-DEEP,
+        threshold=-_limit(values),
         layers=paths(entries[start:]),
         message=(
             f"From {entries[0].tap.layer} to {entries[-1].tap.layer} the preactivations shrink by "
@@ -88,17 +96,19 @@ def exploding_signal(case: Case) -> Evidence | None:
     `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model; scale residual
     branches by one over the root of their number.
     """
+    if not case.is_open:
+        return None
     # Once trained, outputs are as large as the targets are.
     chosen = weighted if case.is_fresh else hidden
     entries = unnormalized(case, chosen(case, Quantity.PREACTIVATION))
     values = [second_moment(entry) for entry in entries]
     change = rise(values)
-    if change <= DEEP:
+    if change <= _limit(values):
         return None
     start = onset(values, _SEEN)
     return Evidence(
         value=change,
-        threshold=DEEP,
+        threshold=_limit(values),
         layers=paths(entries[start:]),
         message=(
             f"From {entries[0].tap.layer} to {entries[-1].tap.layer} the preactivations grow by a "
@@ -119,6 +129,8 @@ def collapsed_signal(case: Case) -> Evidence | None:
     the edge of chaos (`keras_initscope.initializers.Critical`); for deep ReLU networks
     `keras_initscope.tailor(model)`, or normalization layers.
     """
+    if not case.is_open:
+        return None
     entries = [
         entry
         for entry in hidden(case, Quantity.PREACTIVATION)
@@ -126,12 +138,12 @@ def collapsed_signal(case: Case) -> Evidence | None:
     ]
     values = until_gone([signal_share(entry) or 0.0 for entry in entries], _ROUNDING)
     change = rise(values)
-    if change >= -DEEP:
+    if change >= -_limit(values):
         return None
     start = onset(values, -_SEEN)
     return Evidence(
         value=values[-1],
-        threshold=exp(-DEEP) * values[0],
+        threshold=exp(-_limit(values)) * values[0],
         layers=paths(entries[start:]),
         message=(
             f"Of the mean square of {entries[0].tap.layer} {100 * values[0]:.2g} % tell examples "
@@ -169,11 +181,14 @@ def exploding_gradient(case: Case) -> Evidence | None:
 
 def _of_gradient(case: Case, sign: float) -> Evidence | None:
     """The energy of the gradient rises over depth where it vanishes towards the input."""
+    if not case.is_open:
+        return None
     entries = [entry for entry in gradients(case) if energy(entry) > LEAST]
     values = [energy(entry) for entry in entries]
     is_normalized = any(layer.kind.endswith("Normalization") for layer in case.model.layers)
-    limit = DEEP_NORMALIZED if sign < 0 and is_normalized else DEEP
-    change = rise(values)
+    change, limit = rise(values), _limit(values)
+    if sign < 0 and is_normalized:
+        limit *= NORMALIZED
     if sign * change <= limit:
         return None
     back = entries[::-1]
@@ -194,7 +209,7 @@ def _of_gradient(case: Case, sign: float) -> Evidence | None:
 @rule(
     "B3",
     needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT, Quantity.ACTIVATION),
-    silent_for=("N1", "F1", "U2", "D4"),
+    silent_for=("N1", "D1", "F1", "U2", "D4"),
     whole=True,
 )
 def no_gradient(case: Case) -> Evidence | None:
