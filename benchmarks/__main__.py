@@ -13,7 +13,16 @@ import time
 import keras
 import tensorflow as tf
 
-from benchmarks import applications, calibration, fit, histogram, large, prediction, writing
+from benchmarks import (
+    applications,
+    calibration,
+    diagnosis,
+    fit,
+    histogram,
+    large,
+    prediction,
+    writing,
+)
 from benchmarks.measuring import table
 
 BENCHMARKS = {
@@ -24,6 +33,7 @@ BENCHMARKS = {
     "calibration": calibration.run,
     "prediction": prediction.run,
     "applications": applications.run,
+    "diagnosis": diagnosis.run,
 }
 
 

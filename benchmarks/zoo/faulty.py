@@ -1,0 +1,221 @@
+"""The tables of networks with wrong data, wrong heads and wrong training."""
+
+from __future__ import annotations
+
+import keras
+
+from benchmarks.zoo import data
+from benchmarks.zoo import faulty_nets as nets
+from benchmarks.zoo.blocks import chain, glorot, mlp
+from benchmarks.zoo.subject import CROSSENTROPY, LOGITS, Subject, adam, sgd
+
+losses = keras.losses
+BINARY = losses.BinaryCrossentropy(from_logits=True)
+VANISHING = ("F1", "F3", "B1")
+COLLAPSED = ("F3", "B1", "F1")
+EXPLODING = ("F2", "B2")
+BLOWN = (*EXPLODING, "U1", "N1", "W3", "D3", "U2", "D1")
+SYMMETRIC = ("U3",)
+ALIKE = ("F1", "F2", "F3", "B1", "B2", "B3", "D3", "U1", "U2")
+
+
+def _digits(make, wanted, accepted=(), **options):
+    build = chain((64,), make)
+    return Subject(build=build, data=data.digits, wanted=wanted, accepted=accepted, **options)
+
+
+def _deep(depth, units, activation, init, wanted, accepted=(), fused=True, **options):
+    build = mlp((64,), depth, units, 10, activation, init, fused=fused)
+    return Subject(build=build, data=data.digits, wanted=wanted, accepted=accepted, **options)
+
+
+def _images(make, wanted, accepted=(), size=8, high=1.0, **options):
+    build, draw = chain((size, size, 1), make), data.images(size, high=high)
+    return Subject(build=build, data=draw, wanted=wanted, accepted=accepted, **options)
+
+
+def _cancer(make, wanted, accepted=(), **options):
+    options = {"data": data.cancer} | options
+    return Subject(build=chain((30,), make), wanted=wanted, accepted=accepted, **options)
+
+
+def _rows(make, wanted, accepted=(), **options):
+    return Subject(
+        build=chain((8, 8), make), data=data.rows, wanted=wanted, accepted=accepted, **options
+    )
+
+
+DATA = {
+    "0-255 images, CNN": _images(nets.cnn(), ("D1",), BLOWN, 16, 255.0, loss=CROSSENTROPY),
+    "0-255 images, He": _images(nets.cnn("he_normal", head=None), ("D1",), BLOWN, 16, 255.0),
+    "0-255 images, tanh": _images(
+        nets.cnn(activation="tanh"), ("D1", "U1"), BLOWN, 16, 255.0, loss=CROSSENTROPY
+    ),
+    "0-255 pixels, MLP": Subject(
+        build=mlp((64,), 2, 64, 10),
+        data=data.with_columns(data.pixels, scale=255.0),
+        wanted=("D1",),
+        accepted=BLOWN,
+    ),
+    "columns of 1e4": Subject(
+        build=mlp((13,), 2, 32, 3),
+        data=data.with_columns(data.wine, scale=1e4, columns=[3, 7]),
+        wanted=("D1",),
+        accepted=BLOWN,
+    ),
+    "columns of 1e4, one sigmoid": Subject(
+        build=mlp((30,), 2, 32, 1, "tanh", last="sigmoid"),
+        data=data.with_columns(data.cancer, shift=1e4, columns=[2]),
+        loss="binary_crossentropy",
+        wanted=("D1", "U1"),
+        accepted=(*BLOWN, "F3"),
+    ),
+    "raw cancer table": Subject(
+        build=mlp((30,), 2, 32, 1, last="sigmoid"),
+        data=data.table("breast_cancer", standard=False, target="float32"),
+        loss="binary_crossentropy",
+        wanted=("D1",),
+        accepted=BLOWN,
+    ),
+    "sequence of 1e3, LSTM": Subject(
+        build=chain((64, 1), nets.lstm(glorot)),
+        data=data.with_columns(data.waves, scale=1e3),
+        wanted=("D1", "U1"),
+        accepted=BLOWN,
+    ),
+    "waves of 1e3, 1-D CNN": Subject(
+        build=chain((64, 1), nets.conv_1d_stack(3)),
+        data=data.with_columns(data.waves, scale=1e3),
+        wanted=("D1",),
+        accepted=BLOWN,
+    ),
+    "NaN in a table": Subject(
+        build=mlp((13,), 2, 32, 3), data=data.spoiled(data.wine), wanted=("N1",), accepted=ALIKE
+    ),
+    "NaN in images": Subject(
+        build=chain((8, 8, 1), nets.cnn(head=None)),
+        data=data.spoiled(data.images(), share=0.001),
+        wanted=("N1",),
+        accepted=ALIKE,
+    ),
+    "NaN in sequences": Subject(
+        build=chain((8, 8), nets.lstm(glorot)),
+        data=data.spoiled(data.rows, share=0.003),
+        wanted=("N1",),
+        accepted=ALIKE,
+    ),
+    "infinity in a table": Subject(
+        build=mlp((10,), 2, 32, 1),
+        data=data.spoiled(data.diabetes, float("inf")),
+        loss="mse",
+        wanted=("N1",),
+        accepted=ALIKE,
+    ),
+    "NaN in targets": Subject(
+        build=mlp((10,), 2, 32, 1),
+        data=data.spoiled(data.diabetes, share=0.1, targets=True),
+        loss="mse",
+        wanted=("N1",),
+        accepted=ALIKE,
+    ),
+}
+
+HEADS = {
+    "softmax of one unit": _cancer(
+        nets.with_head("softmax", 1), ("D4",), ("B3", "D3"), loss="binary_crossentropy"
+    ),
+    "softmax of one unit, separate": _cancer(
+        nets.with_head("softmax", 1, separate=True),
+        ("D4",),
+        ("B3", "D3"),
+        loss="binary_crossentropy",
+    ),
+    "softmax of one unit for a number": Subject(
+        build=chain((10,), nets.with_head("softmax", 1)),
+        data=data.diabetes,
+        loss="mse",
+        wanted=("D4",),
+        accepted=("B3", "D3"),
+    ),
+    "ReLU as probabilities": _digits(
+        nets.with_head("relu"), ("D5",), ("U2", "D3"), loss=CROSSENTROPY
+    ),
+    "ReLU as probabilities, separate": _digits(
+        nets.with_head("relu", separate=True), ("D5",), ("U2", "D3"), loss=CROSSENTROPY
+    ),
+    "ReLU as probability of one unit": _cancer(
+        nets.with_head("relu", 1), ("D5",), ("U2", "D3", "B3"), loss="binary_crossentropy"
+    ),
+    "ReLU as logits": _digits(nets.with_head("relu"), ("D5",), ("U2",)),
+    "ReLU before a softmax": _digits(nets.two_activations, ("D5",), ("U2",), loss=CROSSENTROPY),
+    "tanh as probability": _cancer(
+        nets.with_head("tanh", 1), ("D5",), ("D3",), loss="binary_crossentropy"
+    ),
+    "no activation, loss takes probabilities": _digits(
+        nets.with_head(None), ("D5",), ("D3",), loss=CROSSENTROPY
+    ),
+    "no activation, binary": _cancer(
+        nets.with_head(None, 1), ("D5",), ("D3",), loss="binary_crossentropy"
+    ),
+    "softmax twice": _digits(nets.with_head("softmax"), ("D5",), loss=LOGITS),
+    "sigmoid twice": _cancer(nets.with_head("sigmoid", 1), ("D5",), loss=BINARY),
+    "softmax twice, separate": _digits(
+        nets.with_head("softmax", separate=True), ("D5",), loss=LOGITS
+    ),
+}
+
+_MLP = mlp((64,), 2, 64, 10)
+_DYING = ("U2", "W3", "N1", "D3", *EXPLODING, "B3", "U1", "F3", "F1", "B1")
+RATES = {
+    f"{name}, rate {rate:g}": Subject(
+        build=build,
+        data=draw,
+        optimizer=make(rate),
+        wanted=("W2",) if rate < 1 else ("W3", "U2", "N1", "D3"),
+        accepted=() if rate < 1 else _DYING,
+        shows="fit",
+    )
+    for name, build, draw, make in (
+        ("Adam, MLP", _MLP, data.digits, adam),
+        ("SGD, MLP", _MLP, data.digits, sgd),
+        ("Adam, CNN", chain((8, 8, 1), nets.cnn(head=None)), data.images(), adam),
+        ("SGD, CNN", chain((8, 8, 1), nets.cnn(head=None)), data.images(), sgd),
+        ("Adam, LSTM", chain((8, 8), nets.lstm(glorot)), data.rows, adam),
+        ("SGD, tanh", mlp((64,), 3, 64, 10, "tanh"), data.digits, sgd),
+    )
+    for rate in (1e-8, 10.0)
+}
+TRAINING = RATES | {
+    "dying ReLU, SGD rate 1 with momentum": Subject(
+        build=mlp((64,), 3, 64, 10),
+        data=data.digits,
+        optimizer=sgd(1.0, 0.9),
+        wanted=("U2", "W3", "N1", "D3"),
+        accepted=_DYING,
+        shows="fit",
+    ),
+    "raw targets, SGD": Subject(
+        build=mlp((10,), 2, 64, 1),
+        data=data.table("diabetes", target="float32"),
+        loss="mse",
+        optimizer=sgd(0.01),
+        wanted=("U2", "W3", "N1", "D3"),
+        accepted=_DYING,
+        shows="fit",
+    ),
+    "weight decay of 10": Subject(
+        build=mlp((64,), 2, 64, 10),
+        data=data.digits,
+        optimizer=lambda: keras.optimizers.SGD(0.05, weight_decay=10.0),
+        wanted=("D3", "F1", "F3", "B1"),
+        accepted=_DYING,
+        shows="fit",
+    ),
+    "softmax of one unit in training": _cancer(
+        nets.with_head("softmax", 1),
+        ("D4",),
+        ("B3", "D3", "U2"),
+        loss="binary_crossentropy",
+        shows="fit",
+    ),
+}
