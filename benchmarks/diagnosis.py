@@ -48,8 +48,8 @@ def remarks(verdict: Verdict) -> Iterator[str]:
             f"{each.threshold:.4g} | {each.title}. {each.message}"
         )
     if verdict.is_missed:
-        named = sorted(verdict.codes) or "nothing"
-        yield f"MISS | {label} | wanted {'/'.join(verdict.subject.wanted)}, said {named}, loss {verdict.losses}"
+        wanted, named = "/".join(verdict.subject.wanted), sorted(verdict.codes) or "nothing"
+        yield f"MISS | {label} | wanted {wanted}, said {named} | loss {verdict.losses}"
     if verdict.look == "fit" and verdict.subject.is_healthy and not verdict.has_trained:
         yield f"DOES NOT TRAIN | {label} | loss {verdict.losses}"
 
