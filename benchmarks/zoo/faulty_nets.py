@@ -122,20 +122,16 @@ def normed_stack(depth):
     return make
 
 
-def dead(kind="dense"):
-    bias = constant(-10.0)
-    if kind == "dense":
-        middle = [L.Dense(64, "relu", bias_initializer=bias)]
-        return lambda: [L.Dense(64, "relu"), *middle, L.Dense(10)]
-    if kind == "separate":
-        middle = [L.Dense(64, bias_initializer=bias), L.ReLU()]
-        return lambda: [L.Dense(64), L.ReLU(), *middle, L.Dense(10)]
-    return lambda: [
-        conv(16),
-        conv(16, bias_initializer=bias),
-        L.GlobalAveragePooling2D(),
-        L.Dense(10),
-    ]
+def dead_layer(fused=True):
+    """Biases far below what the weights can lift."""
+    init = constant(-10.0)
+    middle = [L.Dense(64, "relu" if fused else None, bias_initializer=init)]
+    return [L.Dense(64, "relu"), *middle, *([] if fused else [L.ReLU()]), L.Dense(10)]
+
+
+def dead_filters():
+    dead = conv(16, bias_initializer=constant(-10.0))
+    return [conv(16), dead, L.GlobalAveragePooling2D(), L.Dense(10)]
 
 
 class Repeated(initializers.Initializer):
@@ -214,8 +210,11 @@ def overflowing():
 
 
 def with_head(last, units=10, separate=False):
-    head = [L.Dense(units), L.Activation(last)] if separate else [L.Dense(units, last)]
-    return lambda: [L.Dense(64, "relu"), L.Dense(32, "relu"), *head]
+    def make():
+        head = [L.Dense(units), L.Activation(last)] if separate else [L.Dense(units, last)]
+        return [L.Dense(64, "relu"), L.Dense(32, "relu"), *head]
+
+    return make
 
 
 def two_activations():

@@ -137,9 +137,9 @@ WEIGHTS = {
     "depthwise with He": _images(nets.depthwise("he_normal"), VANISHING),
     "depthwise, tanh": _images(nets.depthwise(activation="tanh"), VANISHING),
     "separable stack": _images(nets.separable_stack, VANISHING),
-    "dead layer": _digits(nets.dead(), ("U2", "B3"), ALIKE),
-    "dead layer, separate": _digits(nets.dead("separate"), ("U2", "B3"), ALIKE),
-    "dead filters": _images(nets.dead("conv"), ("U2", "B3"), ALIKE),
+    "dead layer": _digits(nets.dead_layer, ("U2", "B3"), ALIKE),
+    "dead layer, separate": _digits(lambda: nets.dead_layer(False), ("U2", "B3"), ALIKE),
+    "dead filters": _images(nets.dead_filters, ("U2", "B3"), ALIKE),
     "rounding": _digits(nets.cut_off, ("B3",)),
     "stop_gradient": Subject(build=graph((64,), nets.stopped), data=data.digits, wanted=("B3",)),
     "root of negatives": Subject(

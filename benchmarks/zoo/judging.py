@@ -61,7 +61,7 @@ class Verdict:
     def is_missed(self) -> bool:
         """Whether a fault was not named."""
         wanted = self.is_expected and not self.subject.is_healthy
-        return wanted and not self.codes & set(self.subject.wanted)
+        return wanted and not self.error and not self.codes & set(self.subject.wanted)
 
     @property
     def false_alarms(self) -> tuple[Finding, ...]:
@@ -100,7 +100,7 @@ class Specimen:
 
     def _build(self, model: keras.Model) -> None:
         if not model.built:
-            model.build((None, *np.shape(self.subject.examples(0)[0])[1:]))
+            model(self.subject.examples(0)[0][:1])
 
     def draw(self, seed: int) -> None:
         """Fresh weights, and an optimizer that has done nothing."""
