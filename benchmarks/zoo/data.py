@@ -162,7 +162,7 @@ def rare(rng, count):
 
 def counts(rng, count):
     x = rng.normal(size=(count, 8)).astype("float32")
-    return x, rng.poisson(np.exp(x[:, :1] + 0.5 * x[:, 1:2])).astype("float32")
+    return x, rng.poisson(np.exp(1 + 0.7 * x[:, :1])).astype("float32")
 
 
 def coordinates(rng, count):

@@ -171,7 +171,7 @@ RATES = {
         build=build,
         data=draw,
         optimizer=make(rate),
-        wanted=("W2",) if rate < 1 else ("W3", "U2", "N1", "D3"),
+        wanted=("W2",) if rate < 1 else ("W3", "U1", "U2", "N1", "D3"),
         accepted=() if rate < 1 else _DYING,
         shows="fit",
     )

@@ -124,7 +124,7 @@ class Specimen:
         history = self.monitor.history
         first = history[0].info.loss if history else None
         means = [float(np.mean(loss)) for loss in logs.history["loss"]]
-        return history, (means[0] if first is None else first, means[-1])
+        return history, (max(means[0], means[0] if first is None else first), means[-1])
 
 
 def through(info: ModelInfo, history: Sequence[Snapshot]) -> tuple[tuple[Finding, ...], float]:
