@@ -86,7 +86,9 @@ WEIGHTS = {
         nets.conv_stack(12, uniform(-0.05, 0.05), fused=False), VANISHING
     ),
     "N(0, 1), tanh": _deep(5, 100, "tanh", normal(0, 1), ("U1", "F2", "B2"), BLOWN),
-    "N(0, 1), sigmoid": _deep(4, 100, "sigmoid", normal(0, 1), ("U1", "F2", "B2"), (*BLOWN, "B1")),
+    "N(0, 1), sigmoid, 8 wide layers": _deep(
+        8, 512, "sigmoid", normal(0, 1), ("B2", "U1", "F2"), BLOWN
+    ),
     "N(0, 1), ReLU": _deep(5, 100, "relu", normal(0, 1), EXPLODING, BLOWN),
     "N(0, 1), ReLU, separate": _deep(5, 64, "relu", normal(0, 1), EXPLODING, BLOWN, fused=False),
     "N(0, 1), convolutions": _images(nets.conv_stack(6, normal(0, 1)), EXPLODING, BLOWN),
