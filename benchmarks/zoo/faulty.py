@@ -4,51 +4,18 @@ from __future__ import annotations
 
 import keras
 
-from benchmarks.zoo import data
+from benchmarks.zoo import data, faults
 from benchmarks.zoo import faulty_nets as nets
 from benchmarks.zoo.blocks import chain, glorot, mlp
+from benchmarks.zoo.faults import ALIKE, BLOWN, DYING
 from benchmarks.zoo.subject import CROSSENTROPY, LOGITS, Subject, adam, sgd
 
-losses = keras.losses
-BINARY = losses.BinaryCrossentropy(from_logits=True)
-VANISHING = ("F1", "F3", "B1")
-COLLAPSED = ("F3", "B1", "F1")
-EXPLODING = ("F2", "B2")
-BLOWN = (*EXPLODING, "U1", "N1", "W3", "D3", "U2", "D1")
-SYMMETRIC = ("U3",)
-ALIKE = ("F1", "F2", "F3", "B1", "B2", "B3", "D3", "U1", "U2")
-
-
-def _digits(make, wanted, accepted=(), **options):
-    build = chain((64,), make)
-    return Subject(build=build, data=data.digits, wanted=wanted, accepted=accepted, **options)
-
-
-def _deep(depth, units, activation, init, wanted, accepted=(), fused=True, **options):
-    build = mlp((64,), depth, units, 10, activation, init, fused=fused)
-    return Subject(build=build, data=data.digits, wanted=wanted, accepted=accepted, **options)
-
-
-def _images(make, wanted, accepted=(), size=8, high=1.0, **options):
-    build, draw = chain((size, size, 1), make), data.images(size, high=high)
-    return Subject(build=build, data=draw, wanted=wanted, accepted=accepted, **options)
-
-
-def _cancer(make, wanted, accepted=(), **options):
-    options = {"data": data.cancer} | options
-    return Subject(build=chain((30,), make), wanted=wanted, accepted=accepted, **options)
-
-
-def _rows(make, wanted, accepted=(), **options):
-    return Subject(
-        build=chain((8, 8), make), data=data.rows, wanted=wanted, accepted=accepted, **options
-    )
-
+BINARY = keras.losses.BinaryCrossentropy(from_logits=True)
 
 DATA = {
-    "0-255 images, CNN": _images(nets.cnn(), ("D1",), BLOWN, 16, 255.0, loss=CROSSENTROPY),
-    "0-255 images, He": _images(nets.cnn("he_normal", head=None), ("D1",), BLOWN, 16, 255.0),
-    "0-255 images, tanh": _images(
+    "0-255 images, CNN": faults.images(nets.cnn(), ("D1",), BLOWN, 16, 255.0, loss=CROSSENTROPY),
+    "0-255 images, He": faults.images(nets.cnn("he_normal", head=None), ("D1",), BLOWN, 16, 255.0),
+    "0-255 images, tanh": faults.images(
         nets.cnn(activation="tanh"), ("D1", "U1"), BLOWN, 16, 255.0, loss=CROSSENTROPY
     ),
     "0-255 pixels, MLP": Subject(
@@ -121,10 +88,10 @@ DATA = {
 }
 
 HEADS = {
-    "softmax of one unit": _cancer(
+    "softmax of one unit": faults.cancer(
         nets.with_head("softmax", 1), ("D4",), ("B3", "D3"), loss="binary_crossentropy"
     ),
-    "softmax of one unit, separate": _cancer(
+    "softmax of one unit, separate": faults.cancer(
         nets.with_head("softmax", 1, separate=True),
         ("D4",),
         ("B3", "D3"),
@@ -137,42 +104,43 @@ HEADS = {
         wanted=("D4",),
         accepted=("B3", "D3"),
     ),
-    "ReLU as probabilities": _digits(
+    "ReLU as probabilities": faults.digits(
         nets.with_head("relu"), ("D5",), ("U2", "D3"), loss=CROSSENTROPY
     ),
-    "ReLU as probabilities, separate": _digits(
+    "ReLU as probabilities, separate": faults.digits(
         nets.with_head("relu", separate=True), ("D5",), ("U2", "D3"), loss=CROSSENTROPY
     ),
-    "ReLU as probability of one unit": _cancer(
+    "ReLU as probability of one unit": faults.cancer(
         nets.with_head("relu", 1), ("D5",), ("U2", "D3", "B3"), loss="binary_crossentropy"
     ),
-    "ReLU as logits": _digits(nets.with_head("relu"), ("D5",), ("U2",)),
-    "ReLU before a softmax": _digits(nets.two_activations, ("D5",), ("U2",), loss=CROSSENTROPY),
-    "tanh as probability": _cancer(
+    "ReLU as logits": faults.digits(nets.with_head("relu"), ("D5",), ("U2",)),
+    "ReLU before a softmax": faults.digits(
+        nets.two_activations, ("D5",), ("U2",), loss=CROSSENTROPY
+    ),
+    "tanh as probability": faults.cancer(
         nets.with_head("tanh", 1), ("D5",), ("D3",), loss="binary_crossentropy"
     ),
-    "no activation, loss takes probabilities": _digits(
+    "no activation, loss takes probabilities": faults.digits(
         nets.with_head(None), ("D5",), ("D3",), loss=CROSSENTROPY
     ),
-    "no activation, binary": _cancer(
+    "no activation, binary": faults.cancer(
         nets.with_head(None, 1), ("D5",), ("D3",), loss="binary_crossentropy"
     ),
-    "softmax twice": _digits(nets.with_head("softmax"), ("D5",), loss=LOGITS),
-    "sigmoid twice": _cancer(nets.with_head("sigmoid", 1), ("D5",), loss=BINARY),
-    "softmax twice, separate": _digits(
+    "softmax twice": faults.digits(nets.with_head("softmax"), ("D5",), loss=LOGITS),
+    "sigmoid twice": faults.cancer(nets.with_head("sigmoid", 1), ("D5",), loss=BINARY),
+    "softmax twice, separate": faults.digits(
         nets.with_head("softmax", separate=True), ("D5",), loss=LOGITS
     ),
 }
 
 _MLP = mlp((64,), 2, 64, 10)
-_DYING = ("U2", "W3", "N1", "D3", *EXPLODING, "B3", "U1", "F3", "F1", "B1")
 RATES = {
     f"{name}, rate {rate:g}": Subject(
         build=build,
         data=draw,
         optimizer=make(rate),
         wanted=("W2",) if rate < 1 else ("W3", "U1", "U2", "N1", "D3"),
-        accepted=() if rate < 1 else _DYING,
+        accepted=() if rate < 1 else DYING,
         shows="fit",
     )
     for name, build, draw, make in (
@@ -191,7 +159,7 @@ TRAINING = RATES | {
         data=data.digits,
         optimizer=sgd(1.0, 0.9),
         wanted=("U2", "W3", "N1", "D3"),
-        accepted=_DYING,
+        accepted=DYING,
         shows="fit",
     ),
     "raw targets, SGD": Subject(
@@ -200,7 +168,7 @@ TRAINING = RATES | {
         loss="mse",
         optimizer=sgd(0.01),
         wanted=("U2", "W3", "N1", "D3"),
-        accepted=_DYING,
+        accepted=DYING,
         shows="fit",
     ),
     "weight decay of 10": Subject(
@@ -208,10 +176,10 @@ TRAINING = RATES | {
         data=data.digits,
         optimizer=lambda: keras.optimizers.SGD(0.05, weight_decay=10.0),
         wanted=("D3", "F1", "F3", "B1"),
-        accepted=_DYING,
+        accepted=DYING,
         shows="fit",
     ),
-    "softmax of one unit in training": _cancer(
+    "softmax of one unit in training": faults.cancer(
         nets.with_head("softmax", 1),
         ("D4",),
         ("B3", "D3", "U2"),

@@ -60,7 +60,7 @@ SEQUENCES = {
     ),
     "1-D CNN": Subject(build=chain((64, 1), nets.conv_1d), data=data.waves, optimizer=adam(3e-3)),
     "pre-LN transformer": _tokens(nets.transformer(True)),
-    "pre-LN nets.transformer, 12 blocks": _tokens(nets.transformer(True, 12)),
+    "pre-LN transformer, 12 blocks": _tokens(nets.transformer(True, 12)),
     "post-LN transformer": _tokens(nets.transformer(False, 2)),
     "language model with tied weights": _next(nets.language_model),
     "RMSNorm and SwiGLU": _next(nets.llama),
