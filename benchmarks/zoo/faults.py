@@ -12,9 +12,10 @@ from benchmarks.zoo.subject import Subject
 DEAD = ("B3", "U2", "D3", "W2")
 VANISHING = ("F1", "F3", "B1")
 EXPLODING = ("F2", "B2")
-BLOWN = (*EXPLODING, "U1", "N1", "W3", *DEAD)
-SYMMETRIC = ("U3",)
-ALIKE = (*VANISHING, *EXPLODING, "U1", *DEAD)
+BLOWN = (*EXPLODING, "F4", "F5", "U1", "N1", "N2", "W3", *DEAD)
+SYMMETRIC = ("U3", "F5")
+ALIKE = (*VANISHING, *EXPLODING, "F4", "F5", "U1", *DEAD)
+NONFINITE = ("D2", "N1")
 ZEROS = ("B3", "U3", "U2")
 DYING = (*BLOWN, "F1", "F3", "B1")
 

@@ -7,7 +7,7 @@ import keras
 from benchmarks.zoo import data, faults
 from benchmarks.zoo import faulty_nets as nets
 from benchmarks.zoo.blocks import chain, glorot, mlp
-from benchmarks.zoo.faults import ALIKE, BLOWN, DYING
+from benchmarks.zoo.faults import ALIKE, BLOWN, DYING, NONFINITE
 from benchmarks.zoo.subject import CROSSENTROPY, LOGITS, Subject, adam, sgd
 
 BINARY = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -34,7 +34,7 @@ DATA = {
         build=mlp((30,), 2, 32, 1, "tanh", last="sigmoid"),
         data=data.with_columns(data.cancer, shift=1e4, columns=[2]),
         loss="binary_crossentropy",
-        wanted=("D1", "U1"),
+        wanted=("D1", "U1", "F4"),
         accepted=(*BLOWN, "F3"),
     ),
     "raw cancer table": Subject(
@@ -42,6 +42,13 @@ DATA = {
         data=data.table("breast_cancer", standard=False, target="float32"),
         loss="binary_crossentropy",
         wanted=("D1",),
+        accepted=BLOWN,
+    ),
+    "a year as it is": Subject(
+        build=mlp((10,), 2, 32, 1, "tanh"),
+        data=data.with_columns(data.diabetes, scale=10.0, shift=1990.0, columns=[0]),
+        loss="mse",
+        wanted=("D1", "F4", "U1"),
         accepted=BLOWN,
     ),
     "sequence of 1e3, LSTM": Subject(
@@ -57,25 +64,25 @@ DATA = {
         accepted=BLOWN,
     ),
     "NaN in a table": Subject(
-        build=mlp((13,), 2, 32, 3), data=data.spoiled(data.wine), wanted=("N1",), accepted=ALIKE
+        build=mlp((13,), 2, 32, 3), data=data.spoiled(data.wine), wanted=NONFINITE, accepted=ALIKE
     ),
     "NaN in images": Subject(
         build=chain((8, 8, 1), nets.cnn(head=None)),
         data=data.spoiled(data.images(), share=0.001),
-        wanted=("N1",),
+        wanted=NONFINITE,
         accepted=ALIKE,
     ),
     "NaN in sequences": Subject(
         build=chain((8, 8), nets.lstm(glorot)),
         data=data.spoiled(data.rows, share=0.003),
-        wanted=("N1",),
+        wanted=NONFINITE,
         accepted=ALIKE,
     ),
     "infinity in a table": Subject(
         build=mlp((10,), 2, 32, 1),
         data=data.spoiled(data.diabetes, float("inf")),
         loss="mse",
-        wanted=("N1",),
+        wanted=NONFINITE,
         accepted=ALIKE,
     ),
     "NaN in targets": Subject(

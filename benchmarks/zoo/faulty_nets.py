@@ -209,6 +209,17 @@ def overflowing():
     ]
 
 
+def close_to_overflow():
+    """Within a few times of 65504, what float16 can hold."""
+    big = normal(0, 20.0)
+    return [L.Dense(64, "relu", kernel_initializer=big) for _ in range(2)] + [L.Dense(10)]
+
+
+def lifted():
+    bias = constant(50.0)
+    return [L.Dense(64, "gelu", bias_initializer=bias) for _ in range(3)] + [L.Dense(10)]
+
+
 def with_head(last, units=10, separate=False):
     def make():
         head = [L.Dense(units), L.Activation(last)] if separate else [L.Dense(units, last)]

@@ -71,6 +71,13 @@ WEIGHTS = {
     ),
     "N(0, 1), convolutions": faults.images(nets.conv_stack(6, normal(0, 1)), EXPLODING, BLOWN),
     "N(0, 3), LSTM": faults.rows(nets.lstm(normal(0, 3.0)), ("U1", "F2", "B2"), BLOWN),
+    "U(0, 1), ReLU": faults.deep(
+        3, 64, "relu", uniform(0, 1), ("F5", "F2", "F3"), (*ALIKE, *BLOWN), fused=False
+    ),
+    "U(0, 1), sigmoid": faults.deep(
+        3, 64, "sigmoid", uniform(0, 1), ("F5", "F3", "U1"), (*ALIKE, *BLOWN)
+    ),
+    "biases of 50, GELU": faults.digits(nets.lifted, ("F4",), ALIKE),
     "gain 10, tanh": faults.deep(4, 64, "tanh", scaled(100.0), ("U1", "B2"), BLOWN, fused=False),
     "exponential, fused": faults.deep(5, 64, "exponential", glorot, (*EXPLODING, "N1"), BLOWN),
     "exponential, 4 wide layers": faults.deep(
@@ -120,6 +127,9 @@ WEIGHTS = {
     "stop_gradient": Subject(build=graph((64,), nets.stopped), data=data.digits, wanted=("B3",)),
     "root of negatives": Subject(
         build=graph((64,), nets.root_of), data=data.digits, wanted=("N1",)
+    ),
+    "close to the end of float16": faults.digits(
+        nets.close_to_overflow, ("N2", "F2", "B2", "N1"), BLOWN, policy="mixed_float16"
     ),
     "beyond float16": faults.digits(
         nets.overflowing, ("N1", "F2", "B2"), BLOWN, policy="mixed_float16"

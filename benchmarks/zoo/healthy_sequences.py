@@ -33,6 +33,9 @@ def _next(body, **options):
 SEQUENCES = {
     "LSTM": _rows(nets.recurrent(L.LSTM)),
     "stacked GRU": _rows(nets.recurrent(L.GRU, 2)),
+    "ReLU RNN of identity": _rows(
+        nets.recurrent(L.SimpleRNN, activation="relu", recurrent_initializer="identity")
+    ),
     "SimpleRNN": _rows(nets.recurrent(L.SimpleRNN)),
     "LSTM forecast": Subject(
         build=chain((32, 1), nets.recurrent(L.LSTM, out=1)),

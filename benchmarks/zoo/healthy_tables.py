@@ -147,6 +147,7 @@ TABLES = {
     ),
     "SIREN": Subject(build=chain((2,), nets.siren), data=data.coordinates, loss="mse", epochs=12),
     "subclassed": Subject(build=nets.subclassed, data=data.digits),
+    "fine-tuned": Subject(build=nets.pretrained, data=data.digits),
     "frozen random base": Subject(build=nets.frozen_base, data=data.digits),
     "Normalization layer on raw columns": Subject(
         build=chain((13,), nets.preprocessed(data.raw_wine(np.random.default_rng(0), 178)[0])),

@@ -7,10 +7,10 @@ import keras
 from benchmarks.zoo.blocks import L, Positions, encoder, ops, times
 
 
-def recurrent(layer, depth=1, units=48, out=10):
+def recurrent(layer, depth=1, units=48, out=10, **options):
     def make():
-        below = [layer(units, return_sequences=True) for _ in range(depth - 1)]
-        return [*below, layer(units), L.Dense(out)]
+        below = [layer(units, return_sequences=True, **options) for _ in range(depth - 1)]
+        return [*below, layer(units, **options), L.Dense(out)]
 
     return make
 
