@@ -33,7 +33,7 @@ class Verdict:
         seed: Of weights and data.
         look: "start" or "fit".
         findings: What was found, of a fit in any look.
-        seconds: Of one diagnosis.
+        seconds: Of computing, of the longest diagnosis.
         losses: First and last, where it was trained.
         error: Why there is no verdict.
     """
@@ -132,11 +132,11 @@ def through(info: ModelInfo, history: Sequence[Snapshot]) -> tuple[tuple[Finding
     found: dict[tuple[str, str], Finding] = {}
     longest = 0.0
     for i, snapshot in enumerate(history):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         case = Case(model=info, snapshot=snapshot, earlier=tuple(history[:i]))
         for finding in diagnose(case):
             found.setdefault((finding.code, finding.layer), finding)
-        longest = max(longest, time.perf_counter() - begin)
+        longest = max(longest, time.thread_time() - begin)
     return tuple(found.values()), longest
 
 
