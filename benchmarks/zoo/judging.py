@@ -18,7 +18,7 @@ import numpy as np
 import keras_initscope as initscope
 from benchmarks.zoo.subject import STEPS, Subject
 from keras_initscope.diagnosis import Case, diagnose
-from keras_initscope.records import Finding, ModelInfo, Snapshot
+from keras_initscope.records import Finding, ModelInfo, Report, Snapshot
 
 FALLEN = 0.7  # of the first batch's loss: a network that trains
 
@@ -111,10 +111,9 @@ class Specimen:
         for variable, value in zip(self.model.optimizer.variables, self._state, strict=True):
             variable.assign(value)
 
-    def start(self, seed: int) -> tuple[ModelInfo, tuple[Finding, ...]]:
+    def start(self, seed: int) -> Report:
         """What `inspect` says."""
-        report = initscope.inspect(self.model, *self.subject.examples(seed))
-        return report.model, report.findings
+        return initscope.inspect(self.model, *self.subject.examples(seed))
 
     def fit(self, seed: int) -> tuple[list[Snapshot], tuple[float, float]]:
         """The looks of a short fit, and its first and last loss."""
@@ -140,6 +139,13 @@ def through(info: ModelInfo, history: Sequence[Snapshot]) -> tuple[tuple[Finding
     return tuple(found.values()), longest
 
 
+def _repeated(report: Report) -> float:
+    case = Case(model=report.model, snapshot=report.measured, predicted=report.predicted)
+    begin = time.thread_time()
+    diagnose(case)
+    return time.thread_time() - begin
+
+
 def judged(name: str, subject: Subject, seeds: int, fits: int) -> Iterator[Verdict]:
     """What is said of a network at step 0 with so many seeds, and during so many fits."""
     labels: dict[str, Any] = {"name": name, "subject": subject}
@@ -148,11 +154,12 @@ def judged(name: str, subject: Subject, seeds: int, fits: int) -> Iterator[Verdi
         for seed in range(seeds):
             specimen.draw(seed)
             with warnings.catch_warnings(record=True):
-                info, findings = specimen.start(seed)
-            yield Verdict(**labels, seed=seed, look="start", findings=findings)
+                report = specimen.start(seed)
+            told = {"findings": report.findings, "seconds": _repeated(report)}
+            yield Verdict(**labels, seed=seed, look="start", **told)
             if seed >= fits:
                 continue
-            info = replace(info, planned_steps=STEPS * subject.epochs)
+            info = replace(report.model, planned_steps=STEPS * subject.epochs)
             with warnings.catch_warnings(record=True):
                 history, losses = specimen.fit(seed)
             findings, seconds = through(info, history)
