@@ -148,7 +148,6 @@ RATES = {
         optimizer=make(rate),
         wanted=("W2",) if rate < 1 else ("W3", "U1", "U2", "N1", "D3"),
         accepted=() if rate < 1 else DYING,
-        shows="fit",
     )
     for name, build, draw, make in (
         ("Adam, MLP", _MLP, data.digits, adam),
