@@ -80,7 +80,11 @@ IMAGES = {
         build=chain((8, 8, 1), generative.discriminator), data=real_or_noise, loss=BINARY
     ),
     "GAN generator before a held discriminator": Subject(
-        build=generative.combined, data=latent, loss=BINARY, optimizer=adam(2e-3, beta_1=0.5)
+        build=generative.combined,
+        data=latent,
+        loss=BINARY,
+        optimizer=adam(2e-3, beta_1=0.5),
+        epochs=15,
     ),
     "GAN": Subject(
         build=generative.adversaries,
