@@ -6,7 +6,7 @@ from diagnosis_networks import FAULTY, HEALTHY
 from keras_initscope import inspect
 from keras_initscope.diagnosis import RULES
 
-#: Rules that need a course of training, or a probe: see `test_course.py`.
+#: Rules that need a course of training, or a probe: see `test_training.py`.
 _IN_COURSE = {"D3", "W4"}
 
 
