@@ -45,6 +45,7 @@ class Rule:
         code: Its code.
         needs: What must have been measured for it to speak.
         whole: Whether all layers must have been measured.
+        trend: Whether it finds what is no fault in a network that learns.
         judge: A case to the evidence, or `None` where nothing is wrong.
         silent_for: Codes of the rules of which what it finds is a consequence.
         title: What is wrong, in a few words.
@@ -55,6 +56,7 @@ class Rule:
     code: str
     needs: frozenset[Quantity]
     whole: bool
+    trend: bool
     judge: Callable[[Case], Evidence | None]
     silent_for: frozenset[str]
     title: str
@@ -71,6 +73,7 @@ def rule(
     needs: Iterable[Quantity] = (),
     silent_for: Iterable[str] = (),
     whole: bool = False,
+    trend: bool = False,
 ) -> Callable[[Callable[[Case], Evidence | None]], Callable[[Case], Evidence | None]]:
     """Register a rule.
 
@@ -83,6 +86,8 @@ def rule(
         silent_for: Codes of rules that explain what it finds: where one of them has found
             something, this one keeps silent.
         whole: Whether it speaks of all layers only, as of the first or last one.
+        trend: Whether it finds what is no fault in a network that learns: of one that was trained
+            it is told where the loss is stuck.
 
     Returns:
         A decorator.
@@ -108,6 +113,7 @@ def rule(
             code=code,
             needs=frozenset(needs),
             whole=whole,
+            trend=trend,
             judge=judge,
             silent_for=frozenset(silent_for),
             title=_joined(title).rstrip("."),
@@ -132,7 +138,11 @@ def diagnose(case: Case) -> tuple[Finding, ...]:
     is_whole = case.model.is_whole
     asked = (r for r in RULES.values() if r.needs <= measured and (is_whole or not r.whole))
     found = {each.code: (each, evidence) for each in asked if (evidence := each.judge(case))}
-    kept = [pair for pair in found.values() if not pair[0].silent_for & found.keys()]
+    kept = [
+        (each, evidence)
+        for each, evidence in found.values()
+        if not each.silent_for & found.keys() and (case.is_open or not each.trend)
+    ]
     findings = [_finding(case, each, evidence) for each, evidence in kept]
     return tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.ALARM))
 

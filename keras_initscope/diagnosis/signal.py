@@ -54,7 +54,7 @@ def _decades(change: float) -> str:
     return f"{10 ** abs(change / 2 * log10(exp(1))):.2g}"
 
 
-@rule("F1", needs=_FORWARD, silent_for=("N1", "D1", "U3"))
+@rule("F1", needs=_FORWARD, silent_for=("N1", "D1", "U3"), trend=True)
 def vanishing_signal(case: Case) -> Evidence | None:
     """Vanishing signal.
 
@@ -64,8 +64,6 @@ def vanishing_signal(case: Case) -> Evidence | None:
     Remedy: Start with weights that keep the signal: He's for ReLU, Glorot's or LeCun's for tanh and
     SELU, `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model.
     """
-    if not case.is_open:
-        return None
     entries = unnormalized(case, hidden(case, Quantity.PREACTIVATION))
     values = until_gone([second_moment(entry) for entry in entries])
     change = rise(values)
@@ -84,7 +82,7 @@ def vanishing_signal(case: Case) -> Evidence | None:
     )
 
 
-@rule("F2", needs=_FORWARD, silent_for=("N1", "D1", "U3"))
+@rule("F2", needs=_FORWARD, silent_for=("N1", "D1", "U3"), trend=True)
 def exploding_signal(case: Case) -> Evidence | None:
     """Exploding signal.
 
@@ -96,8 +94,6 @@ def exploding_signal(case: Case) -> Evidence | None:
     `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model; scale residual
     branches by one over the root of their number.
     """
-    if not case.is_open:
-        return None
     # Once trained, outputs are as large as the targets are.
     chosen = weighted if case.is_fresh else hidden
     entries = unnormalized(case, chosen(case, Quantity.PREACTIVATION))
@@ -118,7 +114,7 @@ def exploding_signal(case: Case) -> Evidence | None:
     )
 
 
-@rule("F3", needs=_FORWARD, silent_for=("N1", "U2", "U3"))
+@rule("F3", needs=_FORWARD, silent_for=("N1", "U2", "U3"), trend=True)
 def collapsed_signal(case: Case) -> Evidence | None:
     """Collapsed signal.
 
@@ -129,8 +125,6 @@ def collapsed_signal(case: Case) -> Evidence | None:
     the edge of chaos (`keras_initscope.initializers.Critical`); for deep ReLU networks
     `keras_initscope.tailor(model)`, or normalization layers.
     """
-    if not case.is_open:
-        return None
     entries = [
         entry
         for entry in hidden(case, Quantity.PREACTIVATION)
@@ -152,7 +146,7 @@ def collapsed_signal(case: Case) -> Evidence | None:
     )
 
 
-@rule("B1", needs=_BACKWARD, silent_for=("N1", "F1", "F3", "B3", "U1", "U3"))
+@rule("B1", needs=_BACKWARD, silent_for=("N1", "F1", "F3", "B3", "U1", "U3"), trend=True)
 def vanishing_gradient(case: Case) -> Evidence | None:
     """Vanishing gradient.
 
@@ -166,7 +160,7 @@ def vanishing_gradient(case: Case) -> Evidence | None:
     return _of_gradient(case, 1.0)
 
 
-@rule("B2", needs=_BACKWARD, silent_for=("N1", "F2", "D1", "U1", "U3"))
+@rule("B2", needs=_BACKWARD, silent_for=("N1", "F2", "D1", "U1", "U3"), trend=True)
 def exploding_gradient(case: Case) -> Evidence | None:
     """Exploding gradient.
 
@@ -181,8 +175,6 @@ def exploding_gradient(case: Case) -> Evidence | None:
 
 def _of_gradient(case: Case, sign: float) -> Evidence | None:
     """The energy of the gradient rises over depth where it vanishes towards the input."""
-    if not case.is_open:
-        return None
     entries = [entry for entry in gradients(case) if energy(entry) > LEAST]
     values = [energy(entry) for entry in entries]
     is_normalized = any(layer.kind.endswith("Normalization") for layer in case.model.layers)
