@@ -67,7 +67,18 @@ def reference(values):
         "nonfinite_count": values.size - known.size,
         "signal": np.mean(masked.var(axis=0)),
         "constant": np.mean(masked.mean(axis=0) ** 2),
+        "duplicate_fraction": duplicates(masked),
     }
+
+
+def duplicates(masked):
+    """The share of units with the mean and the variance of another one, constants left out."""
+    units = masked.reshape(-1, masked.shape[-1])
+    units = units / (np.ma.max(np.ma.abs(units)) or 1.0)  # so that squares of it are finite
+    moments = np.stack([units.mean(axis=0).filled(0), units.var(axis=0).filled(0)])
+    varied = moments[:, moments[1] > 0]
+    near = np.isclose(varied[:, :, None], varied[:, None, :], rtol=1e-6, atol=0).all(axis=0)
+    return np.count_nonzero(near.sum(axis=0) > 1) / moments.shape[1]
 
 
 def assert_agree(found, expected, rel=1e-5):

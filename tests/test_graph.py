@@ -161,7 +161,18 @@ def test_statistics_of_a_batch_norm_are_no_weights():
 )
 def test_the_record_of_a_layer(layer, name):
     info = graph.LayerNode(layer=layer, path="p/q").info(3)
-    assert info == LayerInfo(path="p/q", kind=type(layer).__name__, depth=3, activation=name)
+    units = 2 if isinstance(layer, layers.Dense) else None
+    assert info == LayerInfo(
+        path="p/q", kind=type(layer).__name__, depth=3, activation=name, units=units
+    )
+
+
+def test_a_kernel_that_is_frozen_by_itself_is_not_trained():
+    layer = layers.Dense(4)
+    layer.build((None, 8))
+    assert graph.LayerNode(layer=layer, path="p").info(0).trainable
+    layer.enable_lora(2)
+    assert not graph.LayerNode(layer=layer, path="p").info(0).trainable
 
 
 def test_order_as_seen_replaces_order_as_made():

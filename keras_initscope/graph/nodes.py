@@ -36,9 +36,18 @@ class LayerNode:
             depth=depth,
             activation=_activation_name(self.layer),
             units=_units(self.layer),
-            trainable=bool(self.layer.trainable),
+            trainable=bool(self.layer.trainable) and self._trains_its_kernel(),
             dtype=str(self.layer.compute_dtype),
         )
+
+    def _trains_its_kernel(self) -> bool:
+        """Whether it has none, or one that is trained itself and not by way of another (LoRA)."""
+        kernels = [
+            variable
+            for quantity, part, variable in self.weights()
+            if quantity is Quantity.KERNEL and not part
+        ]
+        return all(variable.trainable for variable in kernels)
 
     def weights(self) -> Iterator[tuple[Quantity, str, Any]]:
         """The layer's own trained variables, also while they are frozen.

@@ -219,7 +219,8 @@ class View:
         alike = ops.pad(
             _indicator(same_mean & same_variance & (variances[:, 1:] > 0.0)), ((0, 0), (1, 1))
         )
-        return ops.mean(ops.maximum(alike[:, 1:], alike[:, :-1]), axis=1)
+        found = ops.mean(ops.maximum(alike[:, 1:], alike[:, :-1]), axis=1)
+        return ops.where(self.count > 0.0, found, float("nan"))
 
     @property
     def minimum(self) -> Any:

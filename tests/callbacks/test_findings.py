@@ -191,7 +191,7 @@ def test_a_function_that_fails_harms_nothing(tmp_path, only_rule, said):
 
 def test_a_rule_at_fault_harms_nothing_and_is_told_once(tmp_path, only_rule, said):
     only_rule(lambda case: {}["missing"])
-    monitor = monitored(tmp_path, outputs="all")
+    monitor = monitored(tmp_path, outputs=("tensorboard", "snapshots"))
     plain, watched = fit(compiled(), keras.callbacks.Callback()), fit(compiled(), monitor)
     for mine, theirs in zip(watched[1], plain[1], strict=True):
         np.testing.assert_array_equal(mine, theirs)

@@ -73,6 +73,13 @@ def test_non_finite_values_are_counted_and_left_out():
     assert_agree(found, reference(values))
 
 
+def test_units_that_do_what_another_one_does():
+    values = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    values[:, 3] = values[:, 0]
+    values[:, 4:] = 1.0  # constants tell nothing
+    assert measure([ops.array(values)]).values["duplicate_fraction"] == pytest.approx(2 / 6)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_nothing_finite_leaves_nothing_known_but_the_count(bad):
     found = measure([ops.full(SHAPE, bad)]).values
@@ -132,7 +139,7 @@ def test_weights_and_gradients_have_no_units(quantity):
     values = _float32("shifted")
     found = measure([ops.array(values)], quantity=quantity).values
     expected = reference(values)
-    del expected["signal"], expected["constant"]
+    del expected["signal"], expected["constant"], expected["duplicate_fraction"]
     assert set(found) == set(expected)
     assert_agree(found, expected)
 
@@ -162,7 +169,7 @@ def test_weights_of_many_shapes_are_reduced_together_to_the_numbers_of_each(monk
         assert stats.histogram.total == min(array.size, histograms.SAMPLE)
         if array.size:
             expected = reference(array)
-            del expected["signal"], expected["constant"]
+            del expected["signal"], expected["constant"], expected["duplicate_fraction"]
             assert_agree(stats.values, expected)
 
 
@@ -177,7 +184,7 @@ def test_weights_of_several_dtypes_too(dtype):
     tensors = [ops.cast(ops.array(VALUES["normal"]), kind) for kind in ("float32", dtype)]
     for tensor, stats in zip(tensors, measure_stack(tensors, Quantity.KERNEL), strict=True):
         expected = reference(np.asarray(ops.cast(tensor, "float64")))
-        del expected["signal"], expected["constant"]
+        del expected["signal"], expected["constant"], expected["duplicate_fraction"]
         assert_agree(stats.values, expected)
 
 
