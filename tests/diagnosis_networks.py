@@ -172,6 +172,40 @@ FAULTY = {
     ),
 }
 
+#: What has one cause, and that cause.
+ONE_CAUSE = {
+    "zeros in the middle": (
+        "B3",
+        Network(
+            build=lambda: keras.Sequential(
+                [
+                    keras.Input((32,)),
+                    layers.Dense(64, "relu"),
+                    layers.Dense(64, "relu", kernel_initializer="zeros"),
+                    layers.Dense(64, "relu"),
+                    layers.Dense(CLASSES),
+                ]
+            )
+        ),
+    ),
+    "unscaled inputs before tanh": (
+        "D1",
+        Network(build=lambda: mlp(5, "tanh", "glorot_uniform"), data=scaled([1e4, *[1.0] * 31])),
+    ),
+    "bytes into a wide layer": (
+        "D1",
+        Network(
+            build=lambda: mlp(2, "relu", "glorot_uniform", width=1024), data=scaled([70.0] * 32)
+        ),
+    ),
+    "large weights at plain inputs": (
+        "U1",
+        Network(
+            build=lambda: mlp(2, "tanh", lambda: initializers.RandomNormal(stddev=3.0, seed=0))
+        ),
+    ),
+}
+
 #: Networks that train, though something about them looks like a fault.
 HEALTHY = {
     "tanh, 40 deep": Network(build=lambda: mlp(40, "tanh", "glorot_uniform")),

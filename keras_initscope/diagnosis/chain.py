@@ -12,6 +12,9 @@ from keras_initscope.diagnosis.case import Case, second_moment
 from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
 _MERGES = ("Add", "Average", "Concatenate", "Multiply", "Subtract")
+#: Standard deviation that the preactivations of the first layer have at most where inputs and
+#: weights suit each other: ten times of what they are meant to be.
+LARGE = 10.0
 #: Examples below which nothing is said of how they differ.
 FEW = 8
 
@@ -67,9 +70,29 @@ def examples(case: Case, entry: TensorStats) -> float:
 
 
 def is_fed(case: Case, entry: TensorStats) -> bool:
-    """Whether the last kernel up to a layer holds anything: of zeros nothing can come alive."""
+    """Whether anything but zeros comes to a layer: of zeros nothing can come alive."""
     before = [e for e in case.of(Quantity.KERNEL) if e.tap.depth <= entry.tap.depth]
-    return not before or second_moment(before[-1]) > 0
+    signals = {e.tap.layer: e for e in case.of(Quantity.PREACTIVATION)}
+    last = [*before[-1:], *(signals[e.tap.layer] for e in before[-1:] if e.tap.layer in signals)]
+    return all(second_moment(each) > 0 for each in last)
+
+
+def weight_gain(case: Case, kernel: TensorStats) -> float:
+    """`sqrt(n Var w)` of a kernel, by which it multiplies a signal; 1 where `n` is not known."""
+    layer = case.layers.get(kernel.tap.layer)
+    if layer is None or not layer.units or second_moment(kernel) == 0:
+        return 1.0
+    return float((second_moment(kernel) * kernel.tap.size / layer.units) ** 0.5)
+
+
+def behind_the_input(case: Case, entries: list[TensorStats]) -> list[TensorStats]:
+    """Those of a trend: not a first one that is as large as the inputs are, nor what is not fed."""
+    kernels = case.of(Quantity.KERNEL)
+    is_gated = any(second_moment(entry) == 0 for entry in kernels)
+    found = [entry for entry in entries if not is_gated or second_moment(entry) > 0]
+    first = kernels[0].tap.layer if kernels else ""
+    is_large = found and found[0].tap.layer == first and second_moment(found[0]) > LARGE**2
+    return found[1:] if is_large else found
 
 
 def paths(entries: Iterable[TensorStats]) -> tuple[str, ...]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from keras_initscope.diagnosis.case import Case, signal_share
-from keras_initscope.diagnosis.chain import FEW, examples, normalized_by
+from keras_initscope.diagnosis.chain import FEW, LARGE, examples, normalized_by, weight_gain
 from keras_initscope.diagnosis.engine import Evidence, rule
 from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
-#: Standard deviation that the preactivations of the first layer have at most where inputs and
-#: weights suit each other: thirty times of what they are meant to be.
-LARGE = 30.0
 #: Share of an output's mean square that tells examples apart, below which it is one number.
 ONE = 1e-6
 #: Steps before which an output that starts at zero may still be one number.
@@ -35,7 +32,10 @@ def unscaled_input(case: Case) -> Evidence | None:
     if first is None or not case.is_fresh:  # later it may be the weights that have grown
         return None
     size = first.values["signal"] ** 0.5
-    if size <= LARGE or normalized_by(case, first) is not None:
+    if (
+        min(size, size / weight_gain(case, kernels[0])) <= LARGE
+        or normalized_by(case, first) is not None
+    ):
         return None
     return Evidence(
         value=size,

@@ -17,6 +17,7 @@ from keras_initscope.diagnosis.case import (
 )
 from keras_initscope.diagnosis.chain import (
     FEW,
+    behind_the_input,
     examples,
     gradients,
     hidden,
@@ -54,7 +55,7 @@ def _decades(change: float) -> str:
     return f"{10 ** abs(change / 2 * log10(exp(1))):.2g}"
 
 
-@rule("F1", needs=_FORWARD, silent_for=("N1", "D1", "U3"), trend=True)
+@rule("F1", needs=_FORWARD, silent_for=("N1", "U3"), trend=True)
 def vanishing_signal(case: Case) -> Evidence | None:
     """Vanishing signal.
 
@@ -64,7 +65,7 @@ def vanishing_signal(case: Case) -> Evidence | None:
     Remedy: Start with weights that keep the signal: He's for ReLU, Glorot's or LeCun's for tanh and
     SELU, `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model.
     """
-    entries = unnormalized(case, hidden(case, Quantity.PREACTIVATION))
+    entries = behind_the_input(case, unnormalized(case, hidden(case, Quantity.PREACTIVATION)))
     values = until_gone([second_moment(entry) for entry in entries])
     change = rise(values)
     if change >= -_limit(values):

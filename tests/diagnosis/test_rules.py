@@ -1,7 +1,7 @@
 """Each rule on a network that it is made for, and all of them on networks that are well."""
 
 import pytest
-from diagnosis_networks import FAULTY, HEALTHY
+from diagnosis_networks import FAULTY, HEALTHY, ONE_CAUSE
 
 from keras_initscope import inspect
 from keras_initscope.diagnosis import RULES
@@ -22,6 +22,12 @@ def test_every_rule_has_its_network():
 @pytest.mark.parametrize("code", FAULTY)
 def test_a_fault_is_named_once(code):
     assert _codes(FAULTY[code]) == [code]
+
+
+@pytest.mark.parametrize("name", ONE_CAUSE)
+def test_one_cause_is_one_finding(name):
+    code, network = ONE_CAUSE[name]
+    assert _codes(network) == [code]
 
 
 @pytest.mark.parametrize("name", HEALTHY)
