@@ -119,6 +119,8 @@ class Case:
             return True
         if len(known) < _LOOKS or self.snapshot.step < _STEPS:
             return False
+        if self.earlier[0].step > 0:  # trained before: it may have come down as far as it can
+            return False
         late = float(np.median(known[-max(1, len(known) // 3) :]))
         return late - _FALLEN * known[0] > 0 if known[0] > 0 else late >= known[0]
 

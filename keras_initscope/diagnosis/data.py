@@ -74,7 +74,7 @@ def broken_input(case: Case) -> Evidence | None:
     )
 
 
-@rule("D3", needs=(Quantity.ACTIVATION,), silent_for=("N1", "F1", "F3", "U2"), whole=True)
+@rule("D3", needs=(Quantity.ACTIVATION,), silent_for=("N1", "B3", "F1", "F3", "U2"), whole=True)
 def constant_output(case: Case) -> Evidence | None:
     """Constant output.
 

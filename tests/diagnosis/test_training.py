@@ -91,6 +91,11 @@ def test_a_mechanism_says_nothing_of_a_network_that_learns():
     assert found(*fit(FALLING, SHRUNK)) == []
 
 
+def test_a_loss_that_rests_says_nothing_where_training_goes_on():
+    looks = [replace(each, step=each.step + 5000) for each in fit(STUCK, SHRUNK)]
+    assert found(*looks) == []
+
+
 def test_one_look_at_a_trained_network_is_judged():
     assert found(look(1000, 2.0, SHRUNK)) == ["F1"]
 
