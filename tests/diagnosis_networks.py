@@ -172,6 +172,30 @@ FAULTY = {
     ),
 }
 
+
+def two_inputs():
+    """Two branches that meet behind their first layers."""
+    first, second = keras.Input((32,)), keras.Input((32,))
+    branches = [layers.Dense(64, "relu")(x) for x in (first, second)]
+    x = layers.Dense(64, "relu")(layers.Concatenate()(branches))
+    return keras.Model([first, second], layers.Dense(CLASSES)(x))
+
+
+def second_of_two(change):
+    """The usual data twice, the second time changed."""
+
+    def data():
+        x, y = normal()
+        return [x, change(x.copy())], y
+
+    return data
+
+
+def _with_a_gap(x):
+    x[3, 5] = np.nan
+    return x
+
+
 #: What has one cause, and that cause.
 ONE_CAUSE = {
     "zeros in the middle": (
@@ -191,6 +215,14 @@ ONE_CAUSE = {
     "unscaled inputs before tanh": (
         "D1",
         Network(build=lambda: mlp(5, "tanh", "glorot_uniform"), data=scaled([1e4, *[1.0] * 31])),
+    ),
+    "a second input that is unscaled": (
+        "D1",
+        Network(build=two_inputs, data=second_of_two(lambda x: 1e4 * x)),
+    ),
+    "a second input that is broken": (
+        "D2",
+        Network(build=two_inputs, data=second_of_two(_with_a_gap)),
     ),
     "bytes into a wide layer": (
         "D1",
@@ -217,6 +249,7 @@ HEALTHY = {
     "small head": Network(
         build=lambda: mlp(2, "tanh", head=lambda: layers.Dense(CLASSES, kernel_initializer=small()))
     ),
+    "two inputs": Network(build=two_inputs, data=second_of_two(lambda x: x)),
     "unscaled input, normalized": Network(
         build=lambda: mlp(3, "relu", norm=layers.BatchNormalization),
         data=scaled([1e4, *[1.0] * 31]),

@@ -254,3 +254,14 @@ def test_keys_go_before_names_where_they_are_crossed():
     inputs = graph.operations(model).inputs
     assert named == [1 if tensor is a else 2 for tensor in inputs]
     assert graph.as_taken(model, given) is given
+
+
+def test_what_sees_the_inputs_is_found_behind_what_learns_nothing():
+    first, second = keras.Input((8, 8, 3)), keras.Input((4,))
+    inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(2, 3), layers.Conv2D(2, 3)])
+    image = layers.Flatten()(inner(layers.Rescaling(1 / 255)(first)))
+    table = layers.Dense(3)(layers.BatchNormalization()(second))
+    model = keras.Model([first, second], layers.Dense(1)(layers.Concatenate()([image, table])))
+    kinds = sorted(type(layer).__name__ for layer in graph.taking(model))
+    assert kinds == ["BatchNormalization", "Conv2D"]
+    assert graph.taking(keras.layers.Dense(2)) == []

@@ -90,6 +90,12 @@ class Case:
             found.update([tap.layer for tap in kernels if tap.depth <= depth][-1:])
         return frozenset(found)
 
+    @cached_property
+    def inputs(self) -> frozenset[str]:
+        """The layers that see the inputs; of an unknown structure the first one with a kernel."""
+        kernels = [entry.tap.layer for entry in self.of(Quantity.KERNEL)]
+        return frozenset(self.model.inputs or kernels[:1])
+
     def following(self, depth: int) -> Iterator[LayerInfo]:
         """The layers behind one, in forward order."""
         place = bisect_right(self._depths, depth)

@@ -86,13 +86,14 @@ def weight_gain(case: Case, kernel: TensorStats) -> float:
 
 
 def behind_the_input(case: Case, entries: list[TensorStats]) -> list[TensorStats]:
-    """Those of a trend: not a first one that is as large as the inputs are, nor what is not fed."""
-    kernels = case.of(Quantity.KERNEL)
-    is_gated = any(second_moment(entry) == 0 for entry in kernels)
-    found = [entry for entry in entries if not is_gated or second_moment(entry) > 0]
-    first = kernels[0].tap.layer if kernels else ""
-    is_large = found and found[0].tap.layer == first and second_moment(found[0]) > LARGE**2
-    return found[1:] if is_large else found
+    """Those of a trend: not first ones that are as large as inputs are, nor what is not fed."""
+    is_gated = any(second_moment(entry) == 0 for entry in case.of(Quantity.KERNEL))
+    return [
+        entry
+        for entry in entries
+        if not (is_gated and second_moment(entry) == 0)
+        and not (entry.tap.layer in case.inputs and second_moment(entry) > LARGE**2)
+    ]
 
 
 def paths(entries: Iterable[TensorStats]) -> tuple[str, ...]:

@@ -26,23 +26,28 @@ def unscaled_input(case: Case) -> Evidence | None:
     `keras.layers.Normalization` adapted to the training data, or `keras.layers.Rescaling(1 / 255)`
     for images, as the first layer.
     """
-    kernels = case.of(Quantity.KERNEL)
-    entries = {entry.tap.layer: entry for entry in case.of(Quantity.PREACTIVATION)}
-    first = entries.get(kernels[0].tap.layer)
-    if first is None or not case.is_fresh:  # later it may be the weights that have grown
+    if not case.is_fresh:  # later it may be the weights that have grown
         return None
-    size = first.values["signal"] ** 0.5
-    if (
-        min(size, size / weight_gain(case, kernels[0])) <= LARGE
-        or normalized_by(case, first) is not None
-    ):
+    kernels = {entry.tap.layer: entry for entry in case.of(Quantity.KERNEL)}
+    sizes = {
+        entry.tap.layer: entry.values["signal"] ** 0.5
+        for entry in case.of(Quantity.PREACTIVATION)
+        if entry.tap.layer in case.inputs & kernels.keys() and normalized_by(case, entry) is None
+    }
+    found = {
+        path: size
+        for path, size in sizes.items()
+        if min(size, size / weight_gain(case, kernels[path])) > LARGE
+    }
+    if not found:
         return None
+    first = next(iter(found))
     return Evidence(
-        value=size,
+        value=found[first],
         threshold=LARGE,
-        layers=(first.tap.layer,),
-        message=f"The preactivations of {first.tap.layer}, the first layer, have a standard "
-        f"deviation of {size:.3g} over the examples.",
+        layers=tuple(found),
+        message=f"The preactivations of {first}, which sees the inputs, have a standard deviation "
+        f"of {found[first]:.3g} over the examples.",
     )
 
 
@@ -58,18 +63,25 @@ def broken_input(case: Case) -> Evidence | None:
     """
     weights = (Quantity.KERNEL, Quantity.BIAS)
     broken = [e for e in case.snapshot.stats if e.values.get("nonfinite_count", 0.0) > 0]
-    signals = case.of(Quantity.PREACTIVATION) + case.of(Quantity.ACTIVATION)
-    first = min((e.tap.depth for e in signals), default=-1)
-    at_first = [e for e in broken if e.tap.depth == first and e in signals]
-    if not at_first or any(e.tap.quantity in weights for e in broken):
+    if not broken or any(entry.tap.quantity in weights for entry in broken):
         return None
-    share = at_first[0].values["nonfinite_count"] / at_first[0].tap.size
+    signals = case.of(Quantity.PREACTIVATION) + case.of(Quantity.ACTIVATION)
+    first = min((entry.tap.depth for entry in signals), default=-1)
+    there = [
+        entry
+        for entry in signals
+        if entry.values.get("nonfinite_count", 0.0) > 0
+        and (entry.tap.layer in case.inputs or entry.tap.depth == first)
+    ]
+    if not there:
+        return None
+    share = there[0].values["nonfinite_count"] / there[0].tap.size
     return Evidence(
         value=share,
         threshold=0.0,
-        layers=(at_first[0].tap.layer,),
+        layers=tuple(dict.fromkeys(entry.tap.layer for entry in there)),
         certain=True,
-        message=f"{100 * share:.2g} % of what {at_first[0].tap.layer}, the first layer, computes "
+        message=f"{100 * share:.2g} % of what {there[0].tap.layer} computes, which sees the inputs, "
         "are NaN or infinite.",
     )
 

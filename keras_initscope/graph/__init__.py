@@ -28,6 +28,7 @@ from keras_initscope.graph.structure import (
     inputs_by_name,
     kept_seeds,
     operations,
+    taking,
     traced,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "overrides",
     "own_variables",
     "reorder",
+    "taking",
     "traced",
     "unbuilt",
     "ways",

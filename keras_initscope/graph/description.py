@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_initscope.graph.nodes import LayerNode, layers
-from keras_initscope.graph.structure import giving
+from keras_initscope.graph.structure import giving, taking
 from keras_initscope.records import ModelInfo
 
 
@@ -33,6 +33,7 @@ def described(
         name=model.name,
         layers=tuple(node.info(depth) for depth, node in known),
         planned_steps=planned_steps,
+        inputs=tuple(paths[id(layer)] for layer in taking(model) if id(layer) in paths),
         outputs=tuple(paths[id(layer)] for layer in giving(model) if id(layer) in paths),
         loss=None if loss is None else _name(loss),
         from_logits=None if loss is None else _from_logits(loss),

@@ -143,6 +143,26 @@ def giving(model: Any) -> list[Any]:
     ]
 
 
+def taking(model: Any) -> list[Any]:
+    """The first layers with weights that a model's inputs come to, those of inner models too.
+
+    Empty where the structure is not known.
+    """
+    found = operations(model)
+    if found is None:
+        return []
+    raw = {id(tensor) for tensor in found.inputs}
+    first: list[Any] = []
+    for node in found.nodes:
+        if not any(id(tensor) in raw for tensor in node.arguments.keras_tensors):
+            continue
+        if getattr(node.operation, "weights", []):
+            first.extend(taking(node.operation) or [node.operation])
+        else:  # it changes the inputs and learns nothing
+            raw.update(id(tensor) for tensor in node.outputs)
+    return first
+
+
 def _functional(model: Any) -> Any:
     """What knows the structure of a model, or `None`."""
     functional = model._functional if isinstance(model, keras.Sequential) else model

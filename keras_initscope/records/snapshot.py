@@ -151,6 +151,8 @@ class ModelInfo:
         name: The model's name.
         layers: Its layers in forward order.
         planned_steps: Training steps the fit will take, or `None` where nobody knows.
+        inputs: Paths of the first layers with weights that the inputs come to, as far as the
+            structure is known.
         outputs: Paths of the layers that give the outputs, as far as the structure is known.
         loss: Name of the loss that it is compiled with, where it is one; else `None`.
         from_logits: Whether that loss takes logits; `None` where it takes neither.
@@ -160,6 +162,7 @@ class ModelInfo:
     name: str
     layers: tuple[LayerInfo, ...]
     planned_steps: int | None = None
+    inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     loss: str | None = None
     from_logits: bool | None = None

@@ -265,8 +265,8 @@ def _stats_from_json(content: dict[str, Any], histogram: Histogram | None) -> Te
 
 def _model_from_json(content: dict[str, Any]) -> ModelInfo:
     layers = tuple(LayerInfo(**layer) for layer in content["layers"])
-    outputs = tuple(content.get("outputs", ()))
-    return ModelInfo(**{**content, "layers": layers, "outputs": outputs})
+    ends = {name: tuple(content.get(name, ())) for name in ("inputs", "outputs")}
+    return ModelInfo(**{**content, "layers": layers, **ends})
 
 
 def _number(value: Any) -> float | None:
