@@ -81,7 +81,7 @@ def broken_input(case: Case) -> Evidence | None:
         threshold=0.0,
         layers=tuple(dict.fromkeys(entry.tap.layer for entry in there)),
         certain=True,
-        message=f"{100 * share:.2g} % of what {there[0].tap.layer} computes, which sees the inputs, "
+        message=f"{100 * share:.2g} % of what {there[0].tap.layer} computes of the inputs "
         "are NaN or infinite.",
     )
 
