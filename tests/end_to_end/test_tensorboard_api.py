@@ -65,7 +65,7 @@ def test_scalars_of_the_whole_network_are_listed(served):
 
 def test_of_a_healthy_network_the_page_says_that_nothing_is_wrong(served, mixed_run):
     assert mixed_run.findings == []
-    assert served.tags("text") == {"train": {"findings"}}
+    assert served.tags("text") == {"train": {"findings", "report"}}
     (page,) = served.get("plugin/text/text", run="train", tag="findings")
     assert (page["step"], page["text"]) == (0, "<p>Nothing is found to be wrong.</p>")
 
