@@ -5,6 +5,7 @@ Owns how sections are put together. Knows nothing of what they say.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -28,20 +29,20 @@ class Section:
     markdown: str
 
 
-class Page:
+class Page(ABC):
     """A record that is read as a headline and sections below it."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def headline(self) -> str:
         """What it is about, in a line."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def sections(self) -> tuple[Section, ...]:
         """Its parts, the most important one first."""
-        raise NotImplementedError
 
     def markdown(self) -> str:
         """The page as Markdown, layer paths in full."""
