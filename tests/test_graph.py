@@ -265,3 +265,73 @@ def test_what_sees_the_inputs_is_found_behind_what_learns_nothing():
     kinds = sorted(type(layer).__name__ for layer in graph.taking(model))
     assert kinds == ["BatchNormalization", "Conv2D"]
     assert graph.taking(keras.layers.Dense(2)) == []
+
+
+def parents(model):
+    return {
+        layer.path: layer.parents
+        for layer in graph.described(model, enumerate(graph.layers(model)), None).layers
+    }
+
+
+def test_branches_and_gates_are_told_apart():
+    given = keras.Input((8, 8, 4))
+    x = layers.Conv2D(4, 3, padding="same", name="conv")(given)
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+    gate = layers.Conv2D(4, 1, activation="sigmoid", name="gate")(gate)
+    scaled = layers.multiply([x, gate])
+    y = layers.Conv2D(4, 1, name="end")(keras.ops.relu(scaled * gate + given) + x)
+    assert parents(keras.Model(given, y)) == {
+        "conv": (),
+        "pool": ("conv",),
+        "gate": ("pool",),
+        "multiply": ("conv",),
+        "end": ("conv", "multiply"),
+    }
+
+
+def test_a_product_of_equals_comes_from_both():
+    given = keras.Input((4,))
+    a, b = (layers.Dense(4, name=name)(given) for name in "ab")
+    assert parents(keras.Model(given, a * b + layers.Dense(4, name="c")(a * b)))["c"] == ("a", "b")
+
+
+def test_ways_lead_into_models_inside_and_out_of_them():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="x")], name="inner")
+    given = keras.Input((4,))
+    found = parents(
+        keras.Model(given, layers.Dense(2, name="z")(inner(layers.Dense(4, name="y")(given))))
+    )
+    assert found == {"y": (), "inner/x": ("y",), "inner": ("inner/x",), "z": ("inner",)}
+
+
+def test_layers_of_an_unknown_structure_stand_in_a_row():
+    class Block(layers.Layer):
+        def __init__(self):
+            super().__init__(name="block")
+            self.second, self.first = layers.Dense(4, name="second"), layers.Dense(4, name="first")
+
+        def call(self, x):
+            return x + self.second(self.first(x))
+
+    given = keras.Input((4,))
+    y = layers.Dense(2, name="z")(Block()(layers.Dense(4, name="y")(given)))
+    found = parents(keras.Model(given, y))
+    assert found["block/second"] == ("y",)
+    assert found["block/first"] == ("block/second",)  # as made: nobody saw them run
+    assert found["z"] == ("block",)
+
+
+def test_shared_layers_and_layers_that_hold_each_other_come_to_an_end():
+    shared, given = layers.Dense(4, name="shared"), keras.Input((4,))
+    model = keras.Model(given, layers.concatenate([shared(given), shared(shared(given))], name="c"))
+    assert parents(model) == {"shared": (), "c": ("shared",)}
+    one, other = layers.Layer(name="one"), layers.Layer(name="other")
+    one.held, other.held = other, one
+    assert set(parents(one)) == {"other"}
+
+
+def test_layers_that_were_not_asked_for_are_passed_through():
+    model = keras.Sequential([keras.Input((4,)), *(layers.Dense(4, name=name) for name in "abc")])
+    nodes = [(i, node) for i, node in enumerate(graph.layers(model)) if node.path != "b"]
+    assert graph.described(model, nodes, None).layers[-1].parents == ("a",)

@@ -3,7 +3,7 @@
 Owns the rules, one function each, and what asks them. Reads records; writes and prints nothing.
 """
 
-from keras_initscope.diagnosis import chance, data, numerics, signal, units, weights
+from keras_initscope.diagnosis import chance, data, numerics, reach, signal, units, weights
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.engine import RULES, Evidence, Rule, diagnose, rule
 from keras_initscope.diagnosis.fit import fit_report
@@ -20,6 +20,7 @@ __all__ = [
     "diagnose",
     "fit_report",
     "numerics",
+    "reach",
     "rule",
     "signal",
     "units",

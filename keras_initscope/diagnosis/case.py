@@ -5,15 +5,14 @@ Owns what a slope over depth is, and when a loss falls. Finds nothing.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from math import isfinite, log
 
 import numpy as np
 
+from keras_initscope.diagnosis.routes import Network
 from keras_initscope.records import LayerInfo, ModelInfo, Quantity, Snapshot, TensorStats
 
 #: Nodes that a slope over depth is taken from at most; of more, evenly spread ones.
@@ -73,6 +72,16 @@ class Case:
         return {layer.path: layer for layer in self.model.layers}
 
     @cached_property
+    def network(self) -> Network:
+        """Which layers stand before and behind which."""
+        return Network(self.model.layers, self.model.outputs)
+
+    @cached_property
+    def routes(self) -> list[frozenset[str]]:
+        """Layers behind each other that together pass those with a kernel."""
+        return self.network.routes(self.weighted)
+
+    @cached_property
     def weighted(self) -> frozenset[str]:
         """The layers that have a kernel with anything in it."""
         return frozenset(e.tap.layer for e in self.of(Quantity.KERNEL) if second_moment(e) > 0)
@@ -83,27 +92,15 @@ class Case:
 
         Of an unknown structure the last one with a kernel.
         """
-        kernels = [entry.tap for entry in self.of(Quantity.KERNEL)]
-        found = set(self.model.outputs) or {tap.layer for tap in kernels[-1:]}
-        for path in self.model.outputs:
-            depth = self.layers[path].depth if path in self.layers else -1
-            found.update([tap.layer for tap in kernels if tap.depth <= depth][-1:])
-        return frozenset(found)
+        kernels = [entry.tap.layer for entry in self.of(Quantity.KERNEL)]
+        before = [self.network.nearest(path, kernels) for path in self.model.outputs]
+        return frozenset(self.model.outputs or kernels[-1:]).union(*before)
 
     @cached_property
     def inputs(self) -> frozenset[str]:
         """The layers that see the inputs; of an unknown structure the first one with a kernel."""
         kernels = [entry.tap.layer for entry in self.of(Quantity.KERNEL)]
         return frozenset(self.model.inputs or kernels[:1])
-
-    def following(self, depth: int) -> Iterator[LayerInfo]:
-        """The layers behind one, in forward order."""
-        place = bisect_right(self._depths, depth)
-        return islice(self.model.layers, place, None)
-
-    @cached_property
-    def _depths(self) -> list[int]:
-        return [layer.depth for layer in self.model.layers]
 
     def of(self, quantity: Quantity) -> list[TensorStats]:
         """The main tensor of each layer that has the quantity, in forward order."""
@@ -173,17 +170,22 @@ def rise(values: Sequence[float]) -> float:
     return float(np.median((heights[j] - heights[i]) / (chosen[j] - chosen[i]))) * (count - 1)
 
 
-def onset(values: Sequence[float], by: float) -> int:
-    """The first place from which on a logarithm stays off that of the first by `by`, its sign too.
+def concerned(values: Sequence[float], by: float) -> list[int]:
+    """The places where a logarithm is off that of the first by `by`, its sign too.
+
+    Those count from the first one on behind which most are; what comes before comes back.
 
     Args:
         values: Positive numbers, at least one.
         by: How far off, negative for below.
 
     Returns:
-        Its index; the last one where it comes back.
+        Their indices; the last one where most come back.
     """
     off = logarithms(values) - log(max(values[0], LEAST))
     is_off = off <= by if by < 0 else off >= by
-    there = np.flatnonzero(~is_off)
-    return min(int(there[-1]) + 1, len(values) - 1) if there.size else 0
+    share = np.cumsum(is_off[::-1])[::-1] / np.arange(len(values), 0, -1)
+    start = np.flatnonzero(is_off & (share > 0.5))
+    if not start.size:
+        return [len(values) - 1]
+    return [int(place) for place in np.flatnonzero(is_off) if place >= start[0]]

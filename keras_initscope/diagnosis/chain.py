@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from keras_initscope.diagnosis.case import Case, second_moment
 from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
-_MERGES = ("Add", "Average", "Concatenate", "Multiply", "Subtract")
 #: Standard deviation that the preactivations of the first layer have at most where inputs and
 #: weights suit each other: ten times of what they are meant to be.
 LARGE = 10.0
@@ -54,12 +53,7 @@ def gradients(case: Case) -> list[TensorStats]:
 
 def normalized_by(case: Case, entry: TensorStats) -> LayerInfo | None:
     """The normalization that follows before anything that is not linear, or a merge."""
-    for layer in case.following(entry.tap.depth):
-        if layer.kind.endswith("Normalization"):
-            return layer
-        if layer.activation not in (None, "linear") or layer.kind in ("ReLU", *_MERGES):
-            return None
-    return None
+    return case.network.normalized_by.get(entry.tap.layer)
 
 
 def examples(case: Case, entry: TensorStats) -> float:
@@ -71,10 +65,14 @@ def examples(case: Case, entry: TensorStats) -> float:
 
 def is_fed(case: Case, entry: TensorStats) -> bool:
     """Whether anything but zeros comes to a layer: of zeros nothing can come alive."""
-    before = [e for e in case.of(Quantity.KERNEL) if e.tap.depth <= entry.tap.depth]
-    signals = {e.tap.layer: e for e in case.of(Quantity.PREACTIVATION)}
-    last = [*before[-1:], *(signals[e.tap.layer] for e in before[-1:] if e.tap.layer in signals)]
-    return all(second_moment(each) > 0 for each in last)
+    kernels = {each.tap.layer: each for each in case.of(Quantity.KERNEL)}
+    signals = {each.tap.layer: each for each in case.of(Quantity.PREACTIVATION)}
+    nearest = case.network.nearest(entry.tap.layer, kernels)
+    return not nearest or any(
+        second_moment(kernels[path]) > 0
+        and (path not in signals or second_moment(signals[path]) > 0)
+        for path in nearest
+    )
 
 
 def weight_gain(case: Case, kernel: TensorStats) -> float:

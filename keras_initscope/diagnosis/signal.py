@@ -1,15 +1,17 @@
-"""Rules of the signal on its way forward (F) and of the gradient on its way back (B)."""
+"""Rules of the signal on its way forward (F1-F3) and of the gradient on its way back (B1, B2)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import exp, log10
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from math import copysign, exp, log10
 
 from keras_initscope.diagnosis.case import (
     LEAST,
     Case,
+    concerned,
     energy,
-    onset,
     rise,
     second_moment,
     signal_share,
@@ -51,7 +53,21 @@ def _limit(values: Sequence[float]) -> float:
     return DEEP * len(values) / max(1, len(values) - 1)
 
 
-def _decades(change: float) -> str:
+def _on_routes(
+    case: Case, entries: list[TensorStats], judge: Callable[[list[TensorStats]], Evidence | None]
+) -> Evidence | None:
+    """What is seen on the first route where anything is, of the layers of all such routes."""
+    chosen = ([e for e in entries if e.tap.layer in route] for route in case.routes)
+    found = [evidence for each in chosen if each and (evidence := judge(each))]
+    if not found:
+        return None
+    concerned = {path for evidence in found for path in evidence.layers}
+    layers = tuple(path for path in paths(entries) if path in concerned)
+    return replace(found[0], layers=layers)
+
+
+def _factor(change: float) -> str:
+    """By what a root mean square changes where the logarithm of its square does so."""
     return f"{10 ** abs(change / 2 * log10(exp(1))):.2g}"
 
 
@@ -65,22 +81,9 @@ def vanishing_signal(case: Case) -> Evidence | None:
     Remedy: Start with weights that keep the signal: He's for ReLU, Glorot's or LeCun's for tanh and
     SELU, `keras_initscope.calibrate(model, x)` or `autoinit(model)` for any model.
     """
-    entries = behind_the_input(case, unnormalized(case, hidden(case, Quantity.PREACTIVATION)))
-    values = until_gone([second_moment(entry) for entry in entries])
-    change = rise(values)
-    if change >= -_limit(values):
-        return None
-    start = onset(values, -_SEEN)
-    return Evidence(
-        value=change,
-        threshold=-_limit(values),
-        layers=paths(entries[start:]),
-        message=(
-            f"From {entries[0].tap.layer} to {entries[-1].tap.layer} the preactivations shrink by "
-            f"a factor of {_decades(change)}, about {_decades(change / (len(values) - 1))} at each "
-            f"of {len(values)} layers."
-        ),
-    )
+    entries = unnormalized(case, hidden(case, Quantity.PREACTIVATION))
+    judge = partial(_of_signal, sign=-1.0, verb="shrink")
+    return _on_routes(case, behind_the_input(case, entries), judge)
 
 
 @rule("F2", needs=_FORWARD, silent_for=("N1", "D1", "U3"), trend=True)
@@ -98,21 +101,14 @@ def exploding_signal(case: Case) -> Evidence | None:
     # Once trained, outputs are as large as the targets are.
     chosen = weighted if case.is_fresh else hidden
     entries = unnormalized(case, chosen(case, Quantity.PREACTIVATION))
-    values = [second_moment(entry) for entry in entries]
-    change = rise(values)
-    if change <= _limit(values):
-        return None
-    start = onset(values, _SEEN)
-    return Evidence(
-        value=change,
-        threshold=_limit(values),
-        layers=paths(entries[start:]),
-        message=(
-            f"From {entries[0].tap.layer} to {entries[-1].tap.layer} the preactivations grow by a "
-            f"factor of {_decades(change)}, about {_decades(change / (len(values) - 1))} at each "
-            f"of {len(values)} layers."
-        ),
-    )
+    return _on_routes(case, entries, partial(_of_signal, sign=1.0, verb="grow"))
+
+
+def _of_signal(entries: list[TensorStats], *, sign: float, verb: str) -> Evidence | None:
+    values: Sequence[float] = [second_moment(entry) for entry in entries]
+    if sign < 0:
+        values = until_gone(values)
+    return _trend(entries, values, sign * _limit(values), f"to {{}} the preactivations {verb}")
 
 
 @rule("F3", needs=_FORWARD, silent_for=("N1", "U2", "U3"), trend=True)
@@ -131,15 +127,19 @@ def collapsed_signal(case: Case) -> Evidence | None:
         for entry in hidden(case, Quantity.PREACTIVATION)
         if signal_share(entry) is not None and examples(case, entry) >= FEW
     ]
+    return _on_routes(case, entries, _collapses)
+
+
+def _collapses(entries: list[TensorStats]) -> Evidence | None:
     values = until_gone([signal_share(entry) or 0.0 for entry in entries], _ROUNDING)
     change = rise(values)
     if change >= -_limit(values):
         return None
-    start = onset(values, -_SEEN)
+    places = concerned(values, -_SEEN)
     return Evidence(
         value=values[-1],
         threshold=exp(-_limit(values)) * values[0],
-        layers=paths(entries[start:]),
+        layers=paths([*(entries[place] for place in places), *entries[len(values) :]]),
         message=(
             f"Of the mean square of {entries[0].tap.layer} {100 * values[0]:.2g} % tell examples "
             f"apart, of that of {entries[len(values) - 1].tap.layer} {100 * values[-1]:.2g} %."
@@ -158,7 +158,7 @@ def vanishing_gradient(case: Case) -> Evidence | None:
     weights that suit it, `keras_initscope.initializers.Kumar` for sigmoid, residual connections, or
     normalization layers.
     """
-    return _of_gradient(case, 1.0)
+    return _on_routes(case, _with_gradient(case), partial(_of_gradient, sign=-1.0, verb="shrinks"))
 
 
 @rule("B2", needs=_BACKWARD, silent_for=("N1", "F2", "D1", "U1", "U3"), trend=True)
@@ -171,88 +171,48 @@ def exploding_gradient(case: Case) -> Evidence | None:
     Remedy: Start with smaller weights or orthogonal ones, use residual connections where many
     normalization layers follow each other, and clip the gradient (`clipnorm`) meanwhile.
     """
-    return _of_gradient(case, -1.0)
-
-
-def _of_gradient(case: Case, sign: float) -> Evidence | None:
-    """The energy of the gradient rises over depth where it vanishes towards the input."""
-    entries = [entry for entry in gradients(case) if energy(entry) > LEAST]
-    values = [energy(entry) for entry in entries]
     is_normalized = any(layer.kind.endswith("Normalization") for layer in case.model.layers)
-    change, limit = rise(values), _limit(values)
-    if sign < 0 and is_normalized:
-        limit *= NORMALIZED
-    if sign * change <= limit:
-        return None
+    allowed = NORMALIZED if is_normalized else 1.0
+    judge = partial(_of_gradient, sign=1.0, verb="grows", allowed=allowed)
+    return _on_routes(case, _with_gradient(case), judge)
+
+
+def _with_gradient(case: Case) -> list[TensorStats]:
+    return [entry for entry in gradients(case) if energy(entry) > LEAST]
+
+
+def _of_gradient(
+    entries: list[TensorStats], *, sign: float, verb: str, allowed: float = 1.0
+) -> Evidence | None:
+    """A trend of the energy on the way back, which a change of the width leaves as it is."""
     back = entries[::-1]
-    start = onset(values[::-1], -sign * _SEEN)
-    word = "shrinks" if sign > 0 else "grows"
+    values = [energy(entry) for entry in back]
+    limit = sign * allowed * _limit(values)
+    return _trend(back, values, limit, f"back to {{}} the gradient {verb}")
+
+
+def _trend(
+    entries: list[TensorStats], values: Sequence[float], limit: float, what: str
+) -> Evidence | None:
+    """A change over depth beyond a limit, in its direction.
+
+    Args:
+        entries: Tensors one behind another.
+        values: A positive number each, of the first of them if nothing is left of the others.
+        limit: Of the change of the logarithm, negative for a fall.
+        what: What does what from the first to which layer.
+    """
+    change = rise(values)
+    if abs(change) <= abs(limit) or change * limit < 0:
+        return None
+    places = concerned(values, copysign(_SEEN, limit))
+    each, last = change / (len(values) - 1), places[-1]
     return Evidence(
-        value=-change,
-        threshold=-sign * limit,
-        layers=paths(back[start:][::-1]),
+        value=change,
+        threshold=limit,
+        layers=paths([*(entries[place] for place in places), *entries[len(values) :]]),
         message=(
-            f"From {entries[-1].tap.layer} back to {entries[0].tap.layer} the gradient {word} by a "
-            f"factor of {_decades(change)}, about {_decades(change / (len(values) - 1))} at each "
-            f"of {len(values)} layers."
+            f"From {entries[0].tap.layer} {what.format(entries[last].tap.layer)} by a factor of "
+            f"{_factor(each * last)}, about {_factor(each)} at each of {last + 1} layers."
         ),
     )
-
-
-@rule(
-    "B3",
-    needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT, Quantity.ACTIVATION),
-    silent_for=("N1", "D1", "F1", "U2", "D4"),
-    whole=True,
-)
-def no_gradient(case: Case) -> Evidence | None:
-    """No gradient.
-
-    The gradient by a layer's kernel is exactly zero, and no weight that is to be trained first
-    stands before it: the layer will never learn.
-
-    Remedy: Draw the weights at random instead of setting them to zero; look for units that are all
-    dead, and for operations that cut the gradient off (`stop_gradient`, rounding, `argmax`).
-    """
-    kernels = [e for e in case.of(Quantity.KERNEL) if case.layers[e.tap.layer].trainable]
-    sizes = {e.tap.layer: second_moment(e) for e in case.of(Quantity.KERNEL_GRADIENT)}
-    gates = _gates(case)
-    last = max((e.tap.depth for e in kernels if sizes.get(e.tap.layer)), default=-1)
-    called = {entry.tap.layer for entry in case.of(Quantity.ACTIVATION)}
-
-    def is_cut_off(entry: TensorStats) -> bool:
-        """Without any gradient, where a deeper layer has one: of outputs some may have no loss."""
-        size = sizes.get(entry.tap.layer)
-        is_missed = size is None and entry.tap.layer in called and entry.tap.depth < last
-        return is_missed and entry.tap.layer not in case.outputs
-
-    dead = [
-        entry
-        for entry in kernels
-        if (sizes.get(entry.tap.layer) == 0 and all(gate <= entry.tap.depth for gate in gates))
-        or is_cut_off(entry)
-    ]
-    if not dead:
-        return None
-    return Evidence(
-        value=float(len(dead)),
-        threshold=0.0,
-        layers=paths(dead),
-        message=f"No gradient reaches the kernels of {len(dead)} of {len(kernels)} layers.",
-    )
-
-
-def _gates(case: Case) -> list[int]:
-    """Where a kernel starts at zero and will open: it has a gradient, and a signal before it."""
-    moved = {e.tap.layer for e in case.of(Quantity.KERNEL_GRADIENT) if second_moment(e) > 0}
-    activations = case.of(Quantity.ACTIVATION)
-
-    def sees_signal(depth: int) -> bool:
-        before = [entry for entry in activations if entry.tap.depth < depth]
-        return not before or before[-1].values["signal"] > 0
-
-    return [
-        entry.tap.depth
-        for entry in case.of(Quantity.KERNEL)
-        if second_moment(entry) == 0 and entry.tap.layer in moved and sees_signal(entry.tap.depth)
-    ]

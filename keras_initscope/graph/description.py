@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_initscope.graph.edges import parents
 from keras_initscope.graph.nodes import LayerNode, layers
 from keras_initscope.graph.structure import giving, taking
 from keras_initscope.records import ModelInfo
@@ -28,10 +29,11 @@ def described(
     """
     known = list(nodes)
     paths = {id(node.layer): node.path for _, node in known}
+    before = parents(model, (node for _, node in known))
     loss = _one_loss(model)
     return ModelInfo(
         name=model.name,
-        layers=tuple(node.info(depth) for depth, node in known),
+        layers=tuple(node.info(depth, before[node.path]) for depth, node in known),
         planned_steps=planned_steps,
         inputs=tuple(paths[id(layer)] for layer in taking(model) if id(layer) in paths),
         outputs=tuple(paths[id(layer)] for layer in giving(model) if id(layer) in paths),

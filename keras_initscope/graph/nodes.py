@@ -28,8 +28,8 @@ class LayerNode:
     layer: Any
     path: str
 
-    def info(self, depth: int) -> LayerInfo:
-        """The record of this layer at `depth`."""
+    def info(self, depth: int, parents: tuple[str, ...] = ()) -> LayerInfo:
+        """The record of this layer at `depth`, behind `parents`."""
         return LayerInfo(
             path=self.path,
             kind=type(self.layer).__name__,
@@ -38,6 +38,7 @@ class LayerNode:
             units=_units(self.layer),
             trainable=bool(self.layer.trainable) and self._trains_its_kernel(),
             dtype=str(self.layer.compute_dtype),
+            parents=parents,
         )
 
     def _trains_its_kernel(self) -> bool:
@@ -80,7 +81,7 @@ def layers(model: Any) -> list[LayerNode]:
     taken: set[str] = set()
 
     def visit(owner: Any, prefix: str) -> None:
-        for layer in _children(owner):
+        for layer in children(owner):
             if id(layer) in seen:
                 continue
             seen.add(id(layer))
@@ -107,7 +108,7 @@ def ways(model: Any) -> dict[int, list[list[Any]]]:
     found: dict[int, list[list[Any]]] = {}
 
     def visit(owner: Any, above: list[Any]) -> None:
-        for layer in {id(child): child for child in _children(owner)}.values():
+        for layer in {id(child): child for child in children(owner)}.values():
             here = found.setdefault(id(layer), [])
             is_circle = layer is model or any(layer is each for each in above)
             if not is_circle and len(here) < _MOST_WAYS:
@@ -163,7 +164,8 @@ def holds_layers(layer: Any) -> bool:
     return bool(layer._layers)
 
 
-def _children(owner: Any) -> list[Any]:
+def children(owner: Any) -> list[Any]:
+    """The layers that a layer holds itself, those of a model in forward order."""
     # A functional model's `layers` is sorted by depth, but leaves out what is beside its graph.
     sorted_ones = owner.layers if isinstance(owner, keras.Model) else []
     found = [*sorted_ones, *owner._flatten_layers(include_self=False, recursive=False)]

@@ -132,6 +132,8 @@ class LayerInfo:
         units: Number of its units (neurons, filters), or `None`.
         trainable: Whether its weights are to be trained.
         dtype: Name of the type of number that it computes with.
+        parents: Paths of the layers that give what it works on; not of those that only scale it.
+            Where the structure is not known the one before it.
     """
 
     path: str
@@ -141,6 +143,7 @@ class LayerInfo:
     units: int | None = None
     trainable: bool = True
     dtype: str = "float32"
+    parents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -264,7 +264,10 @@ def _stats_from_json(content: dict[str, Any], histogram: Histogram | None) -> Te
 
 
 def _model_from_json(content: dict[str, Any]) -> ModelInfo:
-    layers = tuple(LayerInfo(**layer) for layer in content["layers"])
+    layers = tuple(
+        LayerInfo(**{**layer, "parents": tuple(layer.get("parents", ()))})
+        for layer in content["layers"]
+    )
     ends = {name: tuple(content.get(name, ())) for name in ("inputs", "outputs")}
     return ModelInfo(**{**content, "layers": layers, **ends})
 

@@ -20,7 +20,7 @@ from keras_initscope.writers import JSONLinesWriter, read_jsonlines
 
 MODEL = ModelInfo(
     name="<b>模型</b>",
-    layers=(LayerInfo(path="a", kind="Dense", depth=0, activation="relu"),),
+    layers=(LayerInfo(path="a", kind="Dense", depth=0, activation="relu", parents=("z",)),),
     planned_steps=None,
 )
 
