@@ -46,6 +46,7 @@ class Rule:
         needs: What must have been measured for it to speak.
         whole: Whether all layers must have been measured.
         trend: Whether it finds what is no fault in a network that learns.
+        probe: Whether it compares looks at fixed examples.
         judge: A case to the evidence, or `None` where nothing is wrong.
         silent_for: Codes of the rules of which what it finds is a consequence.
         title: What is wrong, in a few words.
@@ -57,6 +58,7 @@ class Rule:
     needs: frozenset[Quantity]
     whole: bool
     trend: bool
+    probe: bool
     judge: Callable[[Case], Evidence | None]
     silent_for: frozenset[str]
     title: str
@@ -74,6 +76,7 @@ def rule(
     silent_for: Iterable[str] = (),
     whole: bool = False,
     trend: bool = False,
+    probe: bool = False,
 ) -> Callable[[Callable[[Case], Evidence | None]], Callable[[Case], Evidence | None]]:
     """Register a rule.
 
@@ -88,6 +91,7 @@ def rule(
         whole: Whether it speaks of all layers only, as of the first or last one.
         trend: Whether it finds what is no fault in a network that learns: of one that was trained
             it is told where the loss is stuck.
+        probe: Whether it compares looks at fixed examples.
 
     Returns:
         A decorator.
@@ -114,6 +118,7 @@ def rule(
             needs=frozenset(needs),
             whole=whole,
             trend=trend,
+            probe=probe,
             judge=judge,
             silent_for=frozenset(silent_for),
             title=_joined(title).rstrip("."),

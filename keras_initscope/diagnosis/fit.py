@@ -6,6 +6,7 @@ Owns which looks are judged and how what they find is put together.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.course import Course, replay
@@ -71,7 +72,7 @@ def fit_report(
     looks = _spread(measured)
     theory = predicted or (foreseen[-1] if foreseen else None)
     judged = replay(Course(model), [*([theory] if theory else []), *looks], probe)
-    checked, unchecked = coverage(_fullest(model, looks))
+    checked, unchecked = coverage(replace(_fullest(model, looks), probe=tuple(probe)))
     return FitReport(
         model=model,
         snapshots=looks,

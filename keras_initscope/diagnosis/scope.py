@@ -42,6 +42,8 @@ def _reason(rule: Rule, case: Case) -> str:
     """Why a rule cannot speak of a case, or nothing."""
     if rule.whole and not case.model.is_whole:
         return "only some of the layers were measured."
+    if rule.probe and not case.probe:
+        return "nothing was measured on fixed examples (`VarianceMonitor(probe=...)`)."
     missing = rule.needs - case.quantities
     return _absent(missing) if missing else ""
 

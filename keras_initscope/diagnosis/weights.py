@@ -109,7 +109,7 @@ def thrashing_weights(case: Case) -> Evidence | None:
     )
 
 
-@rule("W4", silent_for=("N1", "W3"))
+@rule("W4", silent_for=("N1", "W3"), probe=True)
 def drifting_layers(case: Case) -> Evidence | None:
     """Drifting layers.
 

@@ -19,6 +19,13 @@ class Severity(StrEnum):
     WARNING = "warning"
     ALARM = "alarm"
 
+    @property
+    def meaning(self) -> str:
+        """The same for a person who reads of one."""
+        if self is Severity.ALARM:
+            return "training does suffer from it"
+        return "there is a cause of bad training; that training suffers from it is not seen (yet)"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:

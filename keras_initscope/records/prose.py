@@ -69,11 +69,7 @@ PREACTIVATION = (
 #: What is put where a row has no number.
 DASH = ("-", "not measured, or not there: a layer without weights has no update.")
 
-_MEANING = {
-    Severity.WARNING: "A warning: there is a cause of bad training; that training suffers from it "
-    "is not seen (yet).",
-    Severity.ALARM: "An alarm: training does suffer from it.",
-}
+_ARTICLE = {Severity.WARNING: "A", Severity.ALARM: "An"}
 _NOT_ALL = (
     "That is no promise that the model learns well: learning rate, data and size of the model may "
     "still not suit the task."
@@ -164,7 +160,8 @@ def _closing(
     found = {each.title for each in findings}
     kinds = {each.severity for each in findings}
     others = [title for title in checked if title not in found]
-    parts = [_MEANING[kind] for kind in reversed(Severity) if kind in kinds]
+    known = [kind for kind in reversed(Severity) if kind in kinds]
+    parts = [f"{_ARTICLE[kind]} {kind}: {kind.meaning}." for kind in known]
     if others and findings:
         parts.append(f"Also looked for, and not found or explained by the above: {_names(others)}.")
     elif others:

@@ -9,14 +9,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from keras_initscope.records import Finding, Severity
+from keras_initscope.records import Finding
 from keras_initscope.writers.jsonlines import strict
 
 _NAMED = 20  # layers that are named on the page
-_MEANING = {
-    Severity.WARNING: "by theory this network trains badly; its loss does not show it so far",
-    Severity.ALARM: "harm is done already, or the loss does not fall",
-}
 
 
 def findings_page(findings: Sequence[Finding]) -> str:
@@ -37,7 +33,7 @@ def _section(finding: Finding) -> str:
     named = ", ".join(f"`{path}`" for path in finding.layers[:_NAMED]) or finding.where
     left_out = len(finding.layers) - _NAMED
     points = {
-        "Severity": f"{finding.severity}: {_MEANING[finding.severity]}.",
+        "Severity": f"{finding.severity}: {finding.severity.meaning}.",
         "Where": f"{named} and {left_out} more." if left_out > 0 else f"{named}.",
         "What is seen": finding.message,
         "What to do": finding.remedy,

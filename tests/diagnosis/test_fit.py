@@ -135,12 +135,13 @@ def test_every_rule_either_could_speak_or_has_a_reason():
     assert {*checked} | {*unchecked} == titles
     assert not {*checked} & {*unchecked}
     assert unchecked["Frozen weights"] == "kernel updates were not measured."
-    everything = Case(model=MODEL, snapshot=look(0, Quantity))
+    everything = Case(model=MODEL, snapshot=look(0, Quantity), probe=(look(0),))
     assert coverage(everything) == (tuple(each.title for each in RULES.values()), {})
 
 
 def test_what_is_said_of_the_whole_network_is_not_looked_for_in_some_layers():
-    some = Case(model=replace(MODEL, is_whole=False), snapshot=look(0, Quantity))
+    model = replace(MODEL, is_whole=False)
+    some = Case(model=model, snapshot=look(0, Quantity), probe=(look(0),))
     _, unchecked = coverage(some)
     whole = {each.title for each in RULES.values() if each.whole}
     assert unchecked == dict.fromkeys(whole, "only some of the layers were measured.")
@@ -148,4 +149,11 @@ def test_what_is_said_of_the_whole_network_is_not_looked_for_in_some_layers():
 
 def test_a_last_look_without_updates_does_not_hide_that_they_were_measured():
     looks = [look(0, Quantity), look(9, set(Quantity) - {Quantity.KERNEL_UPDATE})]
-    assert fit_report(MODEL, looks).unchecked == {}
+    assert fit_report(MODEL, looks, probe=[look(0)]).unchecked == {}
+
+
+def test_what_needs_fixed_examples_is_looked_for_only_there():
+    title = "Drifting layers"
+    without = fit_report(MODEL, [look(0), look(5)])
+    assert "probe" in without.unchecked[title]
+    assert title in fit_report(MODEL, [look(0), look(5)], probe=[look(0), look(5)]).checked

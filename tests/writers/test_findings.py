@@ -52,8 +52,8 @@ def test_a_page_says_what_where_why_and_what_to_do():
     assert findings_page([finding()]) == (
         "### F1 Vanishing signal\n"
         "\n"
-        "- **Severity**: warning: by theory this network trains badly; its loss does not show it so"
-        " far.\n"
+        "- **Severity**: warning: there is a cause of bad training; that training suffers from it"
+        " is not seen (yet).\n"
         "- **Where**: `block/a`, `b`.\n"
         "- **What is seen**: It is seen.\n"
         "- **What to do**: Do `otherwise`."
