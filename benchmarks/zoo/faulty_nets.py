@@ -56,6 +56,21 @@ def conv_stack(depth, init=glorot, activation="relu", filters=16, fused=True):
     return make
 
 
+def one_branch(init, depth=10):
+    """Of two branches side by side the second begins with an initializer that is wrong."""
+
+    def body(x):
+        ends = []
+        for start in ("he_normal", init):
+            y = x
+            for _ in range(depth):
+                y = L.Dense(64, "relu", kernel_initializer=start)(y)
+            ends.append(y)
+        return L.Dense(10)(L.Concatenate()(ends))
+
+    return body
+
+
 def conv_1d_stack(depth, init=glorot, activation="relu"):
     def make():
         hidden = [

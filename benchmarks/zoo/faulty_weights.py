@@ -54,6 +54,12 @@ WEIGHTS = {
     "N(0, .01), subclassed": Subject(
         build=nets.subclassed(8, normal(0, 0.01), ops.tanh), data=data.digits, wanted=VANISHING
     ),
+    "N(0, .01), one branch of two": Subject(
+        build=graph((64,), nets.one_branch(normal(0, 0.01))), data=data.digits, wanted=VANISHING
+    ),
+    "N(0, 1), one branch of two": Subject(
+        build=graph((64,), nets.one_branch(normal(0, 1))), data=data.digits, wanted=EXPLODING
+    ),
     "U(-.05, .05), ReLU, 12 layers": faults.deep(12, 64, "relu", uniform(-0.05, 0.05), VANISHING),
     "U(-.05, .05), tanh, 12 layers": faults.deep(
         12, 100, "tanh", uniform(-0.05, 0.05), VANISHING, fused=False

@@ -51,6 +51,8 @@ IMAGES = {
     "preactivated ResNet": _images(nets.preactivated, 8),
     "DenseNet": _images(nets.densenet, 8),
     "separable with BatchNorm": _images(nets.separable, 8),
+    "squeeze and excitation": _images(nets.excited, 8),
+    "Inception": _images(nets.inception, 8, epochs=12),
     "inverted residuals": _images(nets.inverted, 8),
     "ConvNeXt": _images(nets.convnext(1e-6)),
     "ReZero": _images(nets.convnext(0.0)),

@@ -133,6 +133,7 @@ TABLES = {
     "gated residual": _body(nets.gated_residual, data.wine, (13,)),
     "Fixup": _body(nets.fixup),
     "dense skips": _body(nets.dense_skips),
+    "branches of unlike depth": _body(nets.unlike_branches),
     "deep and cross": _body(nets.cross, data.cancer, (30,), loss="binary_crossentropy"),
     "cosine head": _body(nets.cosine_head),
     "softmax with temperature": _body(nets.temperature, loss=CROSSENTROPY, epochs=12),

@@ -44,6 +44,25 @@ def group_normed():
     return [*times(3, block), L.GlobalAveragePooling2D(), L.Dense(10)]
 
 
+def excited(x):
+    """Hu 2018, squeeze and excitation, without normalization."""
+    for _ in range(5):
+        x = L.Conv2D(32, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
+        gate = L.Dense(8, "relu")(L.GlobalAveragePooling2D(keepdims=True)(x))
+        x = 2 * L.Multiply()([x, L.Dense(32, "sigmoid")(gate)])
+    return L.Dense(10)(L.GlobalAveragePooling2D()(x))
+
+
+def inception(x):
+    """Szegedy 2015: branches of several depths side by side."""
+    for _ in range(4):
+        wide = conv(8, 3)(conv(8, 1)(x))
+        wider = conv(8, 3)(conv(8, 3)(conv(8, 1)(x)))
+        pooled = conv(8, 1)(L.MaxPooling2D(3, strides=1, padding="same")(x))
+        x = L.Concatenate()([conv(8, 1)(x), wide, wider, pooled])
+    return L.Dense(10)(L.GlobalAveragePooling2D()(x))
+
+
 def resnet(gamma):
     def body(x):
         x = conv_bn(x, 16)

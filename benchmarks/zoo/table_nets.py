@@ -141,6 +141,15 @@ def dense_skips(x):
     return L.Dense(10)(x)
 
 
+def unlike_branches(x):
+    """A deep branch, a shallow one, and a bypass."""
+    deep = x
+    for _ in range(12):
+        deep = L.Dense(64, "relu", kernel_initializer="he_normal")(deep)
+    shallow = L.Dense(16, "tanh")(x)
+    return L.Dense(10)(L.Concatenate()([deep, shallow, x]))
+
+
 def cross(x):
     """Wang 2017, deep and cross."""
     low, deep = x, L.Dense(64, "relu")(L.Dense(64, "relu")(x))
