@@ -36,20 +36,32 @@ class Writer(Protocol):
         """Write what is left, and take no more."""
 
 
+#: Opens a writer, given the directory, the model and the writers that were opened before it.
+Factory = Callable[[str, ModelInfo, Sequence[Writer]], Writer]
+
+
+def _report(log_dir: str, model: ModelInfo, others: Sequence[Writer]) -> ReportWriter:
+    """In the one event file of the fit: TensorBoard may leave older files of a run unread."""
+    files = [other.file for other in others if isinstance(other, TensorBoardWriter)]
+    return ReportWriter(log_dir, model, *files)
+
+
 #: Every output by the name that a user chooses it by.
-WRITERS: Mapping[str, Callable[[str, ModelInfo], Writer]] = {
-    "tensorboard": lambda log_dir, model: TensorBoardWriter(log_dir),
-    "depth": lambda log_dir, model: DepthWriter(log_dir),
-    "snapshots": JSONLinesWriter,
-    "layer_scalars": lambda log_dir, model: LayerScalarsWriter(log_dir),
-    "report": ReportWriter,
+WRITERS: Mapping[str, Factory] = {
+    "tensorboard": lambda log_dir, model, others: TensorBoardWriter(log_dir),
+    "depth": lambda log_dir, model, others: DepthWriter(log_dir),
+    "snapshots": lambda log_dir, model, others: JSONLinesWriter(log_dir, model),
+    "layer_scalars": lambda log_dir, model, others: LayerScalarsWriter(log_dir),
+    "report": _report,
 }
 #: Those that a user has by `"all"`.
 USUAL = tuple(name for name in WRITERS if name != "layer_scalars")
 #: Those of what is measured on the fixed probe, in a run of its own.
-PROBE_WRITERS: Mapping[str, Callable[[str, ModelInfo], Writer]] = {
-    "tensorboard": lambda log_dir, model: TensorBoardWriter(log_dir, "probe"),
-    "snapshots": lambda log_dir, model: JSONLinesWriter(os.path.join(log_dir, "probe"), model),
+PROBE_WRITERS: Mapping[str, Factory] = {
+    "tensorboard": lambda log_dir, model, others: TensorBoardWriter(log_dir, "probe"),
+    "snapshots": lambda log_dir, model, others: JSONLinesWriter(
+        os.path.join(log_dir, "probe"), model
+    ),
 }
 
 
@@ -72,7 +84,7 @@ class Outputs:
         log_dir: str,
         names: Iterable[str],
         model: ModelInfo,
-        writers: Mapping[str, Callable[[str, ModelInfo], Writer]] = WRITERS,
+        writers: Mapping[str, Factory] = WRITERS,
     ) -> None:
         self._log_dir, self._model = log_dir, model
         self._factories = [writers[name] for name in names if name in writers]
@@ -99,8 +111,8 @@ class Outputs:
                 self._close(writer)
 
     def close(self) -> None:
-        """Close all writers."""
-        for writer in self._writers or []:
+        """Close all writers, the last one first: it may still write to the file of another."""
+        for writer in reversed(self._writers or []):
             self._close(writer)
         self._writers = []
 
@@ -114,7 +126,7 @@ class Outputs:
             self._writers = []
             for factory in self._factories:
                 try:
-                    self._writers.append(factory(self._log_dir, self._model))
+                    self._writers.append(factory(self._log_dir, self._model, self._writers))
                 except Exception as error:  # the snapshots are still in `history`
                     self._say(error)
         return self._writers

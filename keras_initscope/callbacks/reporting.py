@@ -25,10 +25,11 @@ class ReportWriter:
     Args:
         log_dir: Directory; made if it is not there.
         model: The watched model.
+        file: What TensorBoard reads of the run; it is closed with the report. `None` makes one.
     """
 
-    def __init__(self, log_dir: str, model: ModelInfo) -> None:
-        self._log_dir, self._model = log_dir, model
+    def __init__(self, log_dir: str, model: ModelInfo, file: SummaryFile | None = None) -> None:
+        self._log_dir, self._model, self._file = log_dir, model, file
         self._looks: list[Snapshot] = []
         self._predicted: Snapshot | None = None
 
@@ -52,7 +53,7 @@ class ReportWriter:
         report = fit_report(self._model, looks, self._predicted)
         pictures = pictures_of(report)
         save_report(report, pictures, self._log_dir)
-        file = SummaryFile(os.path.join(self._log_dir, "train"), beside=True)
+        file = self._file or SummaryFile(os.path.join(self._log_dir, "train"), beside=True)
         try:
             file.add(
                 looks[-1].step,
