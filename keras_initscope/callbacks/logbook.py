@@ -106,7 +106,8 @@ class Logbook:
         """
         if self._train is None:
             parts = self._log_dir, self._names, model()
-            self._train, self._probe = Outputs(*parts), Outputs(*parts, PROBE_WRITERS)
+            self._probe = Outputs(*parts, PROBE_WRITERS)
+            self._train = Outputs(*parts, probe=self._probe.history)
             self._model = parts[-1]
             self._course = Course(self._model)
         self._background.submit(partial(self._note, self._train, reading, costs))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from keras_initscope.callbacks.reporting import ReportWriter
 from keras_initscope.records import Finding, ModelInfo, Snapshot
@@ -36,20 +36,43 @@ class Writer(Protocol):
         """Write what is left, and take no more."""
 
 
+class Opening(NamedTuple):
+    """What a writer is opened with.
+
+    Args:
+        log_dir: Directory to write to.
+        model: The record of the model.
+        others: The writers that were opened before it.
+        probe: The history of the probe, which grows.
+    """
+
+    log_dir: str
+    model: ModelInfo
+    others: Sequence[Writer]
+    probe: Sequence[Snapshot]
+
+
+def _report(at: Opening) -> ReportWriter:
+    """In the one event file of the fit: TensorBoard may leave older files of a run unread."""
+    files = [other.file for other in at.others if isinstance(other, TensorBoardWriter)]
+    return ReportWriter(at.log_dir, at.model, at.probe, *files)
+
+
+Factory = Callable[[Opening], Writer]
 #: Every output by the name that a user chooses it by.
-WRITERS: Mapping[str, Callable[[str, ModelInfo], Writer]] = {
-    "tensorboard": lambda log_dir, model: TensorBoardWriter(log_dir),
-    "depth": lambda log_dir, model: DepthWriter(log_dir),
-    "snapshots": JSONLinesWriter,
-    "layer_scalars": lambda log_dir, model: LayerScalarsWriter(log_dir),
-    "report": ReportWriter,
+WRITERS: Mapping[str, Factory] = {
+    "tensorboard": lambda at: TensorBoardWriter(at.log_dir),
+    "depth": lambda at: DepthWriter(at.log_dir),
+    "snapshots": lambda at: JSONLinesWriter(at.log_dir, at.model),
+    "layer_scalars": lambda at: LayerScalarsWriter(at.log_dir),
+    "report": _report,
 }
 #: Those that a user has by `"all"`.
 USUAL = tuple(name for name in WRITERS if name != "layer_scalars")
 #: Those of what is measured on the fixed probe, in a run of its own.
-PROBE_WRITERS: Mapping[str, Callable[[str, ModelInfo], Writer]] = {
-    "tensorboard": lambda log_dir, model: TensorBoardWriter(log_dir, "probe"),
-    "snapshots": lambda log_dir, model: JSONLinesWriter(os.path.join(log_dir, "probe"), model),
+PROBE_WRITERS: Mapping[str, Factory] = {
+    "tensorboard": lambda at: TensorBoardWriter(at.log_dir, "probe"),
+    "snapshots": lambda at: JSONLinesWriter(os.path.join(at.log_dir, "probe"), at.model),
 }
 
 
@@ -61,6 +84,7 @@ class Outputs:
         names: Which of the writers.
         model: The record of the model.
         writers: Name to how it is opened.
+        probe: The history of the probe, for those that tell of it too.
 
     Attributes:
         history: The measured snapshots, in a long fit thinned out.
@@ -72,9 +96,10 @@ class Outputs:
         log_dir: str,
         names: Iterable[str],
         model: ModelInfo,
-        writers: Mapping[str, Callable[[str, ModelInfo], Writer]] = WRITERS,
+        writers: Mapping[str, Factory] = WRITERS,
+        probe: Sequence[Snapshot] = (),
     ) -> None:
-        self._log_dir, self._model = log_dir, model
+        self._log_dir, self._model, self._of_probe = log_dir, model, probe
         self._factories = [writers[name] for name in names if name in writers]
         self._writers: list[Writer] | None = None
         self.history: list[Snapshot] = []
@@ -99,8 +124,8 @@ class Outputs:
                 self._close(writer)
 
     def close(self) -> None:
-        """Close all writers."""
-        for writer in self._writers or []:
+        """Close all writers, the last one first: it may still write to the file of another."""
+        for writer in reversed(self._writers or []):
             self._close(writer)
         self._writers = []
 
@@ -112,9 +137,10 @@ class Outputs:
     def _opened(self) -> list[Writer]:
         if self._writers is None:
             self._writers = []
+            opening = Opening(self._log_dir, self._model, self._writers, self._of_probe)
             for factory in self._factories:
                 try:
-                    self._writers.append(factory(self._log_dir, self._model))
+                    self._writers.append(factory(opening))
                 except Exception as error:  # the snapshots are still in `history`
                     self._say(error)
         return self._writers

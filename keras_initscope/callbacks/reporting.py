@@ -25,10 +25,18 @@ class ReportWriter:
     Args:
         log_dir: Directory; made if it is not there.
         model: The watched model.
+        probe: The history of the probe, as it is when the fit is over.
+        file: What TensorBoard reads of the run; it is closed with the report. `None` makes one.
     """
 
-    def __init__(self, log_dir: str, model: ModelInfo) -> None:
-        self._log_dir, self._model = log_dir, model
+    def __init__(
+        self,
+        log_dir: str,
+        model: ModelInfo,
+        probe: Sequence[Snapshot] = (),
+        file: SummaryFile | None = None,
+    ) -> None:
+        self._log_dir, self._model, self._probe, self._file = log_dir, model, probe, file
         self._looks: list[Snapshot] = []
         self._predicted: Snapshot | None = None
 
@@ -49,10 +57,10 @@ class ReportWriter:
         looks, self._looks = self._looks, []
         if not looks or sys.is_finalizing():  # then nothing can be imported that draws
             return
-        report = fit_report(self._model, looks, self._predicted)
+        report = fit_report(self._model, looks, self._predicted, self._probe)
         pictures = pictures_of(report)
         save_report(report, pictures, self._log_dir)
-        file = SummaryFile(os.path.join(self._log_dir, "train"), beside=True)
+        file = self._file or SummaryFile(os.path.join(self._log_dir, "train"), beside=True)
         try:
             file.add(
                 looks[-1].step,

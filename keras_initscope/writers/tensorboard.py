@@ -36,10 +36,13 @@ class TensorBoardWriter:
     Args:
         log_dir: Directory; made if it is not there.
         run: What TensorBoard is to call it.
+
+    Attributes:
+        file: Where it all goes, until the writer is closed.
     """
 
     def __init__(self, log_dir: str, run: str = "train") -> None:
-        self._file = SummaryFile(os.path.join(log_dir, run))
+        self.file = SummaryFile(os.path.join(log_dir, run))
         self._tags = Tags()
         self._table = Table(self._tags)
         self._shown: list[tuple[str, str, str]] | None = None
@@ -51,16 +54,16 @@ class TensorBoardWriter:
         findings: Sequence[Finding] | None = None,
     ) -> None:
         """Write one snapshot, the network's scalars and what is wrong as one record, and flush."""
-        if not os.path.isdir(self._file.directory):
+        if not os.path.isdir(self.file.directory):
             # An open file takes records also after its directory has gone.
-            raise FileNotFoundError(f"{self._file.directory!r} has been taken away.")
+            raise FileNotFoundError(f"{self.file.directory!r} has been taken away.")
         known = self._table.shape
         table = self._table.of(snapshot)
         new = self._table.shape != known
         is_measured = snapshot.origin == "measured"
         legend = [("initscope/model", self._table.legend())] if new else []
         pages, texts = self._of_findings(findings)
-        self._file.add(
+        self.file.add(
             snapshot.step,
             snapshot.info.time,
             histograms=_histograms([(self._tags[stats.tap], stats) for stats in snapshot.stats]),
@@ -85,7 +88,7 @@ class TensorBoardWriter:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self.file.close()
 
 
 def _histograms(tensors: Sequence[tuple[str, TensorStats]]) -> Iterator[tuple[str, _Bins]]:

@@ -164,6 +164,17 @@ def test_it_is_told_while_training_goes_on_and_not_at_the_next_look(tmp_path, on
     assert told[0] < 31
 
 
+def test_the_report_that_is_written_knows_what_the_probe_shows(tmp_path, only_rule, said):
+    only_rule(lambda case: seen(certain=False) if case.probe else None)
+    monitor = monitored(tmp_path, outputs=["report"], probe=(X[:8], Y[:8]))
+    fit(compiled(), monitor)
+    (finding,) = monitor.findings
+    (told,) = [
+        each.markdown for each in monitor.report().sections if finding.title in each.markdown
+    ]
+    assert told in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 def test_a_function_may_change_the_training_and_end_it(tmp_path, only_rule):
     """It is called in the thread that trains, and may look at the monitor itself."""
     only_rule(lambda case: seen(certain=False))

@@ -1,5 +1,6 @@
 """A process that is killed leaves a log that can be read, and loses one record at most."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -9,11 +10,15 @@ import time
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from keras_initscope.writers import read_jsonlines
 
 KILLS = 20
-ONCE = "initscope/model"  # all else is written each step
+#: All else is written each step.
+ONCE = "initscope/model"
+#: Page and JSON text of what is wrong, written where others are true than before.
+ON_CHANGE = ("findings", "initscope/findings")
 LONGEST = 4.0  # seconds of training before the kill
 
 
@@ -60,10 +65,26 @@ def _steps_in_both_files(log_dir):
     """Steps of the lines, and of each tag in the events; all that is written each step agrees."""
     lines = [snapshot.step for snapshot in read_jsonlines(log_dir)[1]]
     events = EventAccumulator(os.path.join(log_dir, "train"), {"tensors": 0}).Reload()
-    tags = [tag for tag in events.Tags()["tensors"] if "update" not in tag and tag != ONCE]
-    found = {tuple(event.step for event in events.Tensors(tag)) for tag in tags}
+    tags = [tag for tag in events.Tags()["tensors"] if "update" not in tag]
+    found = {tuple(_values(events, tag)) for tag in tags if tag not in (ONCE, *ON_CHANGE)}
     assert len(found) == 1, "a record holds all of a step or nothing"
+    _findings_are_whole(events)
     return lines, list(found.pop())
+
+
+def _findings_are_whole(events):
+    """At each step the last text names as many as the scalar counts; the page goes with it."""
+    page, texts = (_values(events, tag) for tag in ON_CHANGE)
+    counts = _values(events, "signal/findings")
+    assert page.keys() == texts.keys() <= counts.keys()
+    shown = None
+    for step, count in counts.items():
+        shown = json.loads(texts[step]) if step in texts else shown
+        assert len(shown) == count
+
+
+def _values(events, tag):
+    return {event.step: make_ndarray(event.tensor_proto).tolist() for event in events.Tensors(tag)}
 
 
 @pytest.mark.slow

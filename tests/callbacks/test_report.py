@@ -66,6 +66,20 @@ def test_tensorboard_has_text_and_pictures_at_the_last_step_and_all_steps_still(
     assert steps == [look.step for look in monitor.history]
 
 
+def test_it_goes_to_the_one_event_file_of_the_fit(run):
+    _, log_dir = run
+    assert len(list((log_dir / "train").glob("events.out.tfevents*"))) == 1
+
+
+def test_without_the_output_tensorboard_the_pages_still_have_it(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    monitor = initscope.VarianceMonitor(tmp_path, outputs=["report"], on_finding="ignore")
+    model.fit(np.ones((8, 4)), np.ones((8, 1)), callbacks=[monitor], verbose=0)
+    tags = EventAccumulator(str(tmp_path / "train")).Reload().Tags()["tensors"]
+    assert set(tags) == {"report", "report/depth"}
+
+
 def test_what_was_written_gives_the_same_report_again(run, tmp_path):
     """But for single units, which the lines of text leave out."""
     monitor, log_dir = run

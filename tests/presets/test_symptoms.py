@@ -138,6 +138,17 @@ def test_the_rectifiers_have_a_row_each(tmp_path, monkeypatch):
     assert [path.name for path in result.files] == ["table.csv", "rectifiers.png"]
 
 
+def test_the_accuracies_of_the_rectifiers_are_means_over_the_last_third(monkeypatch):
+    """Of 150 steps they are looked at after 100 and after 150, the last one."""
+    shares = iter([0.25, 0.5, 0.75, 1.0])
+    monkeypatch.setattr(rectifiers_2015, "accuracy", lambda *what: next(shares))
+    monkeypatch.setattr(rectifiers_2015, "DEPTH", 1)
+    trained = rectifiers_2015._trained("relu", 0, 150)
+    assert (trained.train, trained.test) == (0.5, 0.75)
+    assert len(trained.losses) == 150
+    assert next(shares, None) is None
+
+
 def test_normalization_stands_between_a_layer_and_its_activation():
     kinds = [
         [type(layer) for layer in covariate_shift._network("relu", (4, 5), 0, normalized=n).layers]
