@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from keras_initscope.diagnosis.case import Case, signal_share
 from keras_initscope.diagnosis.chain import FEW, LARGE, examples, normalized_by, weight_gain
 from keras_initscope.diagnosis.engine import Evidence, rule
+from keras_initscope.diagnosis.recurrent import candidates, input_gain, is_first, of_inputs
 from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
 #: Share of an output's mean square that tells examples apart, below which it is one number.
@@ -28,16 +31,10 @@ def unscaled_input(case: Case) -> Evidence | None:
     """
     if not case.is_fresh:  # later it may be the weights that have grown
         return None
-    kernels = {entry.tap.layer: entry for entry in case.of(Quantity.KERNEL)}
-    sizes = {
-        entry.tap.layer: entry.values["signal"] ** 0.5
-        for entry in case.of(Quantity.PREACTIVATION)
-        if entry.tap.layer in case.inputs & kernels.keys() and normalized_by(case, entry) is None
-    }
     found = {
         path: size
-        for path, size in sizes.items()
-        if min(size, size / weight_gain(case, kernels[path])) > LARGE
+        for path, size, gain in (*_of_inputs(case), *_of_sequences(case))
+        if min(size, size / gain) > LARGE
     }
     if not found:
         return None
@@ -49,6 +46,22 @@ def unscaled_input(case: Case) -> Evidence | None:
         message=f"The preactivations of {first}, which sees the inputs, have a standard deviation "
         f"of {found[first]:.3g} over the examples.",
     )
+
+
+def _of_inputs(case: Case) -> Iterator[tuple[str, float, float]]:
+    """Layers that see the inputs, the size of their preactivations and their weights' gain."""
+    kernels = {entry.tap.layer: entry for entry in case.of(Quantity.KERNEL)}
+    for entry in case.of(Quantity.PREACTIVATION):
+        path = entry.tap.layer
+        if path in case.inputs & kernels.keys() and normalized_by(case, entry) is None:
+            yield path, entry.values["signal"] ** 0.5, weight_gain(case, kernels[path])
+
+
+def _of_sequences(case: Case) -> Iterator[tuple[str, float, float]]:
+    """The same of recurrent cells, without what comes from their state."""
+    for entry in candidates(case):
+        if is_first(case, entry):
+            yield entry.tap.layer, of_inputs(case, entry), input_gain(case, entry)
 
 
 @rule("D2", whole=True)
