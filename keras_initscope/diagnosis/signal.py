@@ -115,7 +115,7 @@ def exploding_signal(case: Case) -> Evidence | None:
     )
 
 
-@rule("F3", needs=_FORWARD, silent_for=("N1", "U2", "U3"), trend=True)
+@rule("F3", needs=_FORWARD, silent_for=("N1", "U1", "U2", "U3"), trend=True)
 def collapsed_signal(case: Case) -> Evidence | None:
     """Collapsed signal.
 
@@ -202,7 +202,7 @@ def _of_gradient(case: Case, sign: float) -> Evidence | None:
 @rule(
     "B3",
     needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT, Quantity.ACTIVATION),
-    silent_for=("N1", "D1", "F1", "U2", "D4"),
+    silent_for=("N1", "D1", "F1", "U1", "U2", "D4"),
     whole=True,
 )
 def no_gradient(case: Case) -> Evidence | None:
