@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.chain import FEW, examples, is_fed
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.diagnosis.recurrent import bounded
+from keras_initscope.diagnosis.recurrent import bounded, candidates
 from keras_initscope.records import Quantity, TensorStats
 
 #: Share of a layer's units beyond which it is the layer that is saturated, or dead.
@@ -104,7 +104,7 @@ def symmetric_units(case: Case) -> Evidence | None:
     Remedy: Draw the weights at random, with an initializer of its own for each layer; constants are
     for biases.
     """
-    signals = case.of(Quantity.ACTIVATION) + case.of(Quantity.PREACTIVATION)
+    signals = case.of(Quantity.ACTIVATION) + case.of(Quantity.PREACTIVATION) + candidates(case)
     known = {entry.tap.layer: entry for entry in signals}  # preactivations, where there are any
     kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)} - case.outputs
     found = [
