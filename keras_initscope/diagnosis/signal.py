@@ -83,7 +83,7 @@ def vanishing_signal(case: Case) -> Evidence | None:
     )
 
 
-@rule("F2", needs=_FORWARD, silent_for=("N1", "D1", "U3"), trend=True)
+@rule("F2", needs=_FORWARD, silent_for=("N1", "D1", "F5", "U3"), trend=True)
 def exploding_signal(case: Case) -> Evidence | None:
     """Exploding signal.
 

@@ -22,7 +22,7 @@ _LOOKS, _MORE = 3, 0.25
 _MANY = 16
 
 
-@rule("U1", needs=(Quantity.ACTIVATION,), silent_for=("N1", "D1", "F2", "U2", "U3"))
+@rule("U1", needs=(Quantity.ACTIVATION,), silent_for=("N1", "D1", "F2", "F5", "U2", "U3"))
 def saturated_units(case: Case) -> Evidence | None:
     """Saturated units.
 
