@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from keras import initializers, layers
+
+from keras_initscope.initializers import Gated
 
 CLASSES = 5
 CROSSENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -196,6 +199,69 @@ def _with_a_gap(x):
     return x
 
 
+def sequences(scale=1.0, steps=12, low=-1.7, high=1.7):
+    """Sequences of 8 uniform features, and classes."""
+
+    def data():
+        rng = np.random.default_rng(0)
+        x = scale * rng.uniform(low, high, (128, steps, 8))
+        return x.astype("float32"), rng.integers(0, CLASSES, 128)
+
+    return data
+
+
+def recurrent(layer, **options):
+    """A recurrent layer and logits."""
+    return lambda: keras.Sequential(
+        [keras.Input((None, 8)), layer(32, **options), layers.Dense(CLASSES)]
+    )
+
+
+def unstable(scale=3.0):
+    """Weights that drive every unit far out."""
+    return initializers.RandomNormal(stddev=scale, seed=0)
+
+
+def ending(*tail):
+    """A hidden layer and what follows it."""
+    return lambda: keras.Sequential(
+        [keras.Input((32,)), layers.Dense(64, "relu"), *(make() for make in tail)]
+    )
+
+
+_OF_KERNELS = ("kernel_initializer", "recurrent_initializer")
+
+
+def trends(steps=100):
+    """Standardized series of slow trends, of which neighbouring values are nearly equal."""
+    rng = np.random.default_rng(0)
+    x = np.cumsum(rng.normal(size=(64, steps, 8)), axis=1)
+    return ((x - x.mean()) / x.std()).astype("float32"), rng.integers(0, CLASSES, 64)
+
+
+def words():
+    """Sentences of 3 to 12 words, padded with zeros behind."""
+    rng = np.random.default_rng(0)
+    x, length = rng.integers(1, 50, (128, 12)), rng.integers(3, 13, (128, 1))
+    return np.where(np.arange(12) < length, x, 0), rng.integers(0, CLASSES, 128)
+
+
+def padded():
+    """Sequences that end in zeros."""
+    x, y = sequences()()
+    x[:, 7:] = 0.0
+    return x, y
+
+
+def stack(*hidden, shape=(None, 8), **options):
+    """The layers, made anew each time, and logits."""
+    return lambda: keras.Sequential(
+        [keras.Input(shape, **options), *(make() for make in hidden), layers.Dense(CLASSES)]
+    )
+
+
+PROBABILITIES = "sparse_categorical_crossentropy"
+
 #: What has one cause, and that cause.
 ONE_CAUSE = {
     "zeros in the middle": (
@@ -237,6 +303,68 @@ ONE_CAUSE = {
         ),
     ),
 }
+ONE_CAUSE |= {
+    f"{layer.__name__}: {name}": (code, Network(build=recurrent(layer, **options), data=data))
+    for layer in (layers.SimpleRNN, layers.LSTM, layers.GRU)
+    for name, code, data, options in (
+        ("large kernels", "U1", sequences(), {"kernel_initializer": unstable()}),
+        ("large recurrent kernels", "U1", sequences(), {"recurrent_initializer": unstable()}),
+        ("large biases", "U1", sequences(), {"bias_initializer": initializers.Constant(50.0)}),
+        ("ones", "U3", sequences(), dict.fromkeys(_OF_KERNELS, "ones")),
+        ("sequences of 1e3", "D1", sequences(1e3), {}),
+        ("bytes", "D1", sequences(255.0, low=0.0, high=1.0), {}),
+    )
+}
+ONE_CAUSE |= {
+    f"biases of 50, {activation}": (
+        code,
+        Network(build=partial(mlp, 3, activation, bias=initializers.Constant(50.0))),
+    )
+    for activation, code in (("tanh", "U1"), ("sigmoid", "U1"), ("relu", "F4"), ("gelu", "F4"))
+}
+ONE_CAUSE |= {
+    name: (code, Network(build=ending(*tail), loss=loss))
+    for name, code, loss, tail in (
+        (
+            "ReLU, dropout and softmax",
+            "D5",
+            PROBABILITIES,
+            (lambda: layers.Dense(CLASSES, "relu"), lambda: layers.Dropout(0.2), layers.Softmax),
+        ),
+        (
+            "softmax as logits, reshaped",
+            "D5",
+            CROSSENTROPY,
+            (lambda: layers.Dense(CLASSES, "softmax"), lambda: layers.Reshape((CLASSES,))),
+        ),
+        (
+            "softmax of its own as logits, flattened",
+            "D5",
+            CROSSENTROPY,
+            (lambda: layers.Dense(CLASSES), layers.Softmax, layers.Flatten),
+        ),
+        (
+            "ReLU as logits, flattened",
+            "D5",
+            CROSSENTROPY,
+            (lambda: layers.Dense(CLASSES, "relu"), layers.Flatten),
+        ),
+        (
+            "softmax twice, dropout between",
+            "D5",
+            PROBABILITIES,
+            (lambda: layers.Dense(CLASSES, "softmax"), lambda: layers.Dropout(0.2), layers.Softmax),
+        ),
+    )
+}
+ONE_CAUSE["softmax of one, reshaped"] = (
+    "D4",
+    Network(
+        build=ending(lambda: layers.Dense(1, "softmax"), lambda: layers.Reshape((1,))),
+        data=binary,
+        loss="binary_crossentropy",
+    ),
+)
 
 #: Networks that train, though something about them looks like a fault.
 HEALTHY = {
@@ -270,5 +398,63 @@ HEALTHY = {
         build=lambda: mlp(2, "relu", head=lambda: layers.Dense(1, "sigmoid")),
         data=binary,
         loss="binary_crossentropy",
+    ),
+}
+
+_each_step = {"return_sequences": True}
+#: Biases of input, forget, candidate and output for memory of hundreds of steps, after Tallec and
+#: Ollivier 2018 (arXiv:1804.11188): two gates of four begin shut and open.
+LONG = Gated([initializers.Constant(-6.0), initializers.Constant(6.0), "zeros", "zeros"])
+HEALTHY |= {
+    "three LSTMs on padded words": Network(
+        build=stack(
+            lambda: layers.Embedding(50, 16, mask_zero=True),
+            lambda: layers.LSTM(32, **_each_step),
+            lambda: layers.LSTM(32, **_each_step),
+            lambda: layers.LSTM(32),
+            shape=(None,),
+        ),
+        data=words,
+    ),
+    "GRU on slow trends of 100 steps": Network(
+        build=stack(lambda: layers.GRU(32, **_each_step), lambda: layers.GRU(32)), data=trends
+    ),
+    "simple recurrent stack": Network(
+        build=stack(lambda: layers.SimpleRNN(32, **_each_step), lambda: layers.SimpleRNN(32)),
+        data=sequences(),
+    ),
+    "rectified recurrence that starts at the identity": Network(
+        build=recurrent(layers.SimpleRNN, activation="relu", recurrent_initializer="identity"),
+        data=sequences(low=0.0, high=1.0),
+    ),
+    "both ways through padding": Network(
+        build=stack(
+            layers.Masking,
+            lambda: layers.Bidirectional(layers.GRU(16, **_each_step)),
+            lambda: layers.Bidirectional(layers.LSTM(16)),
+        ),
+        data=padded,
+    ),
+    "state that is kept": Network(
+        build=stack(lambda: layers.LSTM(32, stateful=True), shape=(12, 8), batch_size=128),
+        data=sequences(),
+    ),
+    "unit interval, no biases, unrolled": Network(
+        build=stack(
+            lambda: layers.GRU(32, reset_after=False, use_bias=False, unroll=True), shape=(12, 8)
+        ),
+        data=sequences(low=0.0, high=1.0),
+    ),
+    "memory of 1000 steps": Network(
+        build=recurrent(layers.LSTM, bias_initializer=LONG, unit_forget_bias=False),
+        data=sequences(),
+    ),
+    "normalized between recurrent layers": Network(
+        build=stack(
+            lambda: layers.LSTM(32, recurrent_dropout=0.2, dropout=0.2, **_each_step),
+            layers.LayerNormalization,
+            lambda: layers.GRU(32, go_backwards=True),
+        ),
+        data=sequences(),
     ),
 }

@@ -13,7 +13,7 @@ from math import isfinite, log
 import numpy as np
 
 from keras_initscope.diagnosis.routes import Network
-from keras_initscope.records import LayerInfo, ModelInfo, Quantity, Snapshot, TensorStats
+from keras_initscope.records import CANDIDATE, LayerInfo, ModelInfo, Quantity, Snapshot, TensorStats
 
 #: Nodes that a slope over depth is taken from at most; of more, evenly spread ones.
 _POINTS = 64
@@ -110,7 +110,8 @@ class Case:
     def _main(self) -> dict[Quantity, list[TensorStats]]:
         found: dict[Quantity, dict[str, TensorStats]] = {}
         for entry in sorted(self.snapshot.stats, key=lambda entry: entry.tap.depth):
-            found.setdefault(entry.tap.quantity, {}).setdefault(entry.tap.layer, entry)
+            if entry.tap.part != CANDIDATE:  # it stands in no row with what layers hand on
+                found.setdefault(entry.tap.quantity, {}).setdefault(entry.tap.layer, entry)
         return {quantity: list(entries.values()) for quantity, entries in found.items()}
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from math import exp, log, log1p, sqrt
 
 from keras_initscope.diagnosis.case import Case, second_moment, signal_share
@@ -13,6 +14,9 @@ from keras_initscope.records import Quantity, TensorStats
 #: examples differ by next to nothing: kappa = 1 + n mu^2 / Var of the first layer's Hessian is then
 #: above n 10^4 (LeCun, Kanter & Solla 1991).
 FAR = 100.0
+#: Biases in units of the same standard deviation from which on a unit is on one side of zero for
+#: all examples, of which a Gaussian leaves one in 10^23 on the other: a rectifier is then linear.
+ASIDE = 10.0
 #: Standard deviations that a network of its width is from what theory says, and by what factor.
 IMPROBABLE, TENFOLD = 6.0, 10.0
 #: Share of a kernel's root mean square that its mean makes up where its weights have one sign (of
@@ -29,8 +33,9 @@ def off_centre(case: Case) -> Evidence | None:
     """Off-centre activations.
 
     The preactivations of a layer have a mean that is a hundred times what examples make them differ
-    by: inputs with a large offset, or biases far too large. The gradients of all examples are
-    nearly the same, and only a tiny learning rate can follow what is different.
+    by: inputs with a large offset. The gradients of all examples are nearly the same, and only a
+    tiny learning rate can follow what is different. Or biases begin ten times as large as that: no
+    unit changes sides from example to example, and of a rectifier nothing but a line is left.
 
     Remedy: Subtract the mean of each feature (`keras.layers.Normalization`), start with biases of
     zero, or put a BatchNormalization behind the layer.
@@ -41,7 +46,7 @@ def off_centre(case: Case) -> Evidence | None:
         if (off := _offset(case, entry)) > FAR and not _is_centred(case, entry)
     }
     if not found:
-        return None
+        return _of_biases(case) if case.is_fresh else None
     first = next(iter(found))
     return Evidence(
         value=found[first],
@@ -50,6 +55,36 @@ def off_centre(case: Case) -> Evidence | None:
         message=f"The preactivations of {first} have a mean of {found[first]:.3g} times their "
         "standard deviation over the examples.",
     )
+
+
+def _of_biases(case: Case) -> Evidence | None:
+    """Biases that decide alone on which side of zero a unit is."""
+    biases = {entry.tap.layer: second_moment(entry) ** 0.5 for entry in case.of(Quantity.BIAS)}
+    found = {
+        entry.tap.layer: biases[entry.tap.layer] / deviation
+        for entry in hidden(case, Quantity.PREACTIVATION)
+        if (deviation := entry.values["signal"] ** 0.5) > 0
+        and biases.get(entry.tap.layer, 0.0) > ASIDE * deviation
+        and examples(case, entry) >= FEW
+        and _is_activated(case, entry)
+        and normalized_by(case, entry) is None
+    }
+    if not found:
+        return None
+    first = next(iter(found))
+    return Evidence(
+        value=found[first],
+        threshold=ASIDE,
+        layers=tuple(found),
+        message=f"The biases of {first} are {found[first]:.3g} times the standard deviation of its "
+        "preactivations over the examples.",
+    )
+
+
+def _is_activated(case: Case, entry: TensorStats) -> bool:
+    """Whether the layer, or the next one, has an activation function."""
+    near = [case.layers[entry.tap.layer], *islice(case.following(entry.tap.depth), 1)]
+    return any(each.activation not in (None, "linear") or each.kind == "ReLU" for each in near)
 
 
 def _offset(case: Case, entry: TensorStats) -> float:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from keras_initscope.diagnosis.case import Case, signal_share
 from keras_initscope.diagnosis.chain import FEW, LARGE, examples, normalized_by, weight_gain
 from keras_initscope.diagnosis.engine import Evidence, rule
+from keras_initscope.diagnosis.heads import activation, output_layers, source
+from keras_initscope.diagnosis.recurrent import candidates, input_gain, is_first, of_inputs
 from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
 #: Share of an output's mean square that tells examples apart, below which it is one number.
 ONE = 1e-6
+_PROBABILITIES = frozenset({"softmax", "sigmoid", "hard_sigmoid", "sparsemax"})
+_RECTIFIERS = frozenset({"relu", "relu6"})
 #: Steps before which an output that starts at zero may still be one number.
 _BEGUN = 20
 
@@ -28,16 +34,10 @@ def unscaled_input(case: Case) -> Evidence | None:
     """
     if not case.is_fresh:  # later it may be the weights that have grown
         return None
-    kernels = {entry.tap.layer: entry for entry in case.of(Quantity.KERNEL)}
-    sizes = {
-        entry.tap.layer: entry.values["signal"] ** 0.5
-        for entry in case.of(Quantity.PREACTIVATION)
-        if entry.tap.layer in case.inputs & kernels.keys() and normalized_by(case, entry) is None
-    }
     found = {
         path: size
-        for path, size in sizes.items()
-        if min(size, size / weight_gain(case, kernels[path])) > LARGE
+        for path, size, gain in (*_of_inputs(case), *_of_sequences(case))
+        if min(size, size / gain) > LARGE
     }
     if not found:
         return None
@@ -49,6 +49,22 @@ def unscaled_input(case: Case) -> Evidence | None:
         message=f"The preactivations of {first}, which sees the inputs, have a standard deviation "
         f"of {found[first]:.3g} over the examples.",
     )
+
+
+def _of_inputs(case: Case) -> Iterator[tuple[str, float, float]]:
+    """Layers that see the inputs, the size of their preactivations and their weights' gain."""
+    kernels = {entry.tap.layer: entry for entry in case.of(Quantity.KERNEL)}
+    for entry in case.of(Quantity.PREACTIVATION):
+        path = entry.tap.layer
+        if path in case.inputs & kernels.keys() and normalized_by(case, entry) is None:
+            yield path, entry.values["signal"] ** 0.5, weight_gain(case, kernels[path])
+
+
+def _of_sequences(case: Case) -> Iterator[tuple[str, float, float]]:
+    """The same of recurrent cells, without what comes from their state."""
+    for entry in candidates(case):
+        if is_first(case, entry):
+            yield entry.tap.layer, of_inputs(case, entry), input_gain(case, entry)
 
 
 @rule("D2", whole=True)
@@ -124,8 +140,8 @@ def softmax_of_one(case: Case) -> Evidence | None:
     entries = {e.tap.layer: e.values for e in case.of(Quantity.ACTIVATION)}
     found = [
         layer.path
-        for layer in _output_layers(case)
-        if _activation(layer) == "softmax" and entries.get(layer.path, {}).get("minimum") == 1.0
+        for layer in output_layers(case)
+        if activation(layer) == "softmax" and entries.get(layer.path, {}).get("minimum") == 1.0
     ]
     if not found:
         return None
@@ -152,50 +168,49 @@ def output_beside_the_loss(case: Case) -> Evidence | None:
     if case.model.from_logits is None:
         return None
     entries = {e.tap.layer: e for e in case.of(Quantity.ACTIVATION)}
-    for layer in _output_layers(case):
-        name = _activation(layer)
-        makes_probabilities = name in ("softmax", "sigmoid", "hard_sigmoid", "sparsemax")
-        twice = case.model.from_logits and makes_probabilities
-        entry = entries.get(layer.path)
+    for layer in output_layers(case):
+        entry, makes_probabilities = entries.get(layer.path), activation(layer) in _PROBABILITIES
         unfit = not case.model.from_logits and not makes_probabilities and _leaves_unit(entry)
-        cut = name == "softmax" and _rectified(case, layer)
-        cut = cut or (case.model.from_logits and name in ("relu", "relu6"))
-        if cut:
-            return Evidence(
-                value=1.0,
-                threshold=0.0,
-                layers=(layer.path,),
-                message=f"A ReLU stands before the {case.model.loss}: no class can have a logit "
-                "below 0, and none that is at 0 gets a gradient.",
-            )
-        if twice or unfit:
+        told = _cut(case, layer) or _twice(case, layer)
+        if not told and (unfit or (case.model.from_logits and makes_probabilities)):
             wanted = "logits" if case.model.from_logits else "probabilities"
+            told = f"The activation of {layer.path} is {activation(layer)}, and {case.model.loss} "
+            told += f"takes {wanted}."
+        if told:
             return Evidence(
-                value=1.0 if makes_probabilities else entry.values["maximum"] if entry else 0.0,
-                threshold=1.0,
+                value=entry.values["maximum"] if unfit and entry else 1.0,
+                threshold=1.0 if unfit else 0.0,
                 layers=(layer.path,),
-                message=f"The activation of {layer.path} is {name}, and {case.model.loss} takes "
-                f"{wanted}.",
+                message=told,
             )
     return None
 
 
-def _rectified(case: Case, layer: LayerInfo) -> bool:
-    """Whether a softmax of its own receives what a rectifier gives."""
-    before = [each for each in case.model.layers if each.depth < layer.depth]
-    is_alone = layer.kind in ("Softmax", "Activation")
-    return is_alone and bool(before) and _activation(before[-1]) in ("relu", "relu6")
+def _cut(case: Case, layer: LayerInfo) -> str:
+    """What is said where no logit can be below 0."""
+    before = source(case, layer)
+    softened = before is not None and activation(layer) in _PROBABILITIES
+    logits = before if softened else layer if case.model.from_logits else None
+    if logits is None or activation(logits) not in _RECTIFIERS:
+        return ""
+    return (
+        f"A ReLU stands before the {case.model.loss}: no class can have a logit below 0, and none "
+        "that is at 0 gets a gradient."
+    )
+
+
+def _twice(case: Case, layer: LayerInfo) -> str:
+    """What is said where probabilities are made of probabilities."""
+    before = source(case, layer)
+    if before is None or not {activation(before), activation(layer)} <= _PROBABILITIES:
+        return ""
+    return (
+        f"{layer.path} makes probabilities of the probabilities of {before.path}: they are never "
+        "near 0 or 1."
+    )
 
 
 def _leaves_unit(entry: TensorStats | None) -> bool:
     if entry is None:
         return False
     return entry.values["minimum"] < 0.0 or entry.values["maximum"] > 1.0
-
-
-def _output_layers(case: Case) -> list[LayerInfo]:
-    return [case.layers[path] for path in case.model.outputs if path in case.layers]
-
-
-def _activation(layer: LayerInfo) -> str:
-    return layer.activation or {"Softmax": "softmax", "ReLU": "relu"}.get(layer.kind, "linear")

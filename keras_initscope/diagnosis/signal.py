@@ -86,7 +86,7 @@ def vanishing_signal(case: Case) -> Evidence | None:
     return _on_routes(case, behind_the_input(case, entries), judge)
 
 
-@rule("F2", needs=_FORWARD, silent_for=("N1", "D1", "U3"), trend=True)
+@rule("F2", needs=_FORWARD, silent_for=("N1", "D1", "F5", "U3"), trend=True)
 def exploding_signal(case: Case) -> Evidence | None:
     """Exploding signal.
 
@@ -111,7 +111,7 @@ def _of_signal(entries: list[TensorStats], *, sign: float, verb: str) -> Evidenc
     return _trend(entries, values, sign * _limit(values), f"to {{}} the preactivations {verb}")
 
 
-@rule("F3", needs=_FORWARD, silent_for=("N1", "U2", "U3"), trend=True)
+@rule("F3", needs=_FORWARD, silent_for=("N1", "U1", "U2", "U3"), trend=True)
 def collapsed_signal(case: Case) -> Evidence | None:
     """Collapsed signal.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.chain import FEW, examples, is_fed
 from keras_initscope.diagnosis.engine import Evidence, rule
+from keras_initscope.diagnosis.recurrent import bounded, candidates
 from keras_initscope.records import Quantity, TensorStats
 
 #: Share of a layer's units beyond which it is the layer that is saturated, or dead.
@@ -21,12 +22,12 @@ _LOOKS, _MORE = 3, 0.25
 _MANY = 16
 
 
-@rule("U1", needs=(Quantity.ACTIVATION,), silent_for=("N1", "D1", "F2", "U2", "U3"))
+@rule("U1", needs=(Quantity.ACTIVATION,), silent_for=("N1", "D1", "F2", "F5", "U2", "U3"))
 def saturated_units(case: Case) -> Evidence | None:
     """Saturated units.
 
-    The units of a layer sit where their activation function is flat. Next to no gradient comes
-    through them.
+    The units of a layer sit where their activation function is flat, in a recurrent layer that of
+    what it adds to its state. Next to no gradient comes through them.
 
     Remedy: Start with smaller weights, scale the inputs to unit variance, or put a normalization
     layer before the activation.
@@ -36,6 +37,7 @@ def saturated_units(case: Case) -> Evidence | None:
         for entry in case.of(Quantity.ACTIVATION)
         if not _rests_at_zero(entry) and entry.tap.layer not in case.outputs
     ]
+    flat = sorted([*flat, *bounded(case)], key=lambda entry: entry.tap.depth)
     found = _beyond(flat, "saturated_fraction", MOST, "saturated")
     return found or (_of_slope(flat) if case.is_fresh else None)
 
@@ -102,7 +104,7 @@ def symmetric_units(case: Case) -> Evidence | None:
     Remedy: Draw the weights at random, with an initializer of its own for each layer; constants are
     for biases.
     """
-    signals = case.of(Quantity.ACTIVATION) + case.of(Quantity.PREACTIVATION)
+    signals = case.of(Quantity.ACTIVATION) + case.of(Quantity.PREACTIVATION) + candidates(case)
     known = {entry.tap.layer: entry for entry in signals}  # preactivations, where there are any
     kernels = {entry.tap.layer for entry in case.of(Quantity.KERNEL)} - case.outputs
     found = [

@@ -77,7 +77,7 @@ def frozen_weights(case: Case) -> Evidence | None:
     )
 
 
-@rule("W3", needs=(*_KERNEL, *_UPDATE), silent_for=("N1", "F2", "D1", "D2", "U3"))
+@rule("W3", needs=(*_KERNEL, *_UPDATE), silent_for=("N1", "F2", "F4", "D1", "D2", "U3"))
 def thrashing_weights(case: Case) -> Evidence | None:
     """Thrashing weights.
 

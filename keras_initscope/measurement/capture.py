@@ -16,8 +16,8 @@ from typing import Any
 import keras
 
 from keras_initscope.graph import LayerNode, holds_layers, own_variables
-from keras_initscope.measurement import hooks
-from keras_initscope.records import Quantity
+from keras_initscope.measurement import hooks, recurrent
+from keras_initscope.records import CANDIDATE, Quantity
 
 _ACTIVATION_LAYERS = (
     keras.layers.Activation,
@@ -207,6 +207,8 @@ class Recorder:
             self._calls.pop()
             layer.__dict__["activity_regularizer"] = regularizer
         self.finished.setdefault(id(layer), len(self.finished))
+        if isinstance(layer, keras.layers.RNN) and args:
+            self._look_into(layer, args[0], outputs)
         outputs = self._tap_outputs(call, outputs)
         if regularizer is not None:  # behind the tap, so that its gradient passes it too
             _regularize(layer, regularizer, outputs)
@@ -242,6 +244,29 @@ class Recorder:
         finally:
             self._muted = muted
         return call.after
+
+    def _look_into(self, layer: Any, sequences: Any, outputs: Any) -> None:
+        """Keep what the activation function in a recurrent layer receives, and its slope there."""
+        seen = id(layer.cell), Quantity.PREACTIVATION, ""  # of one that is unrolled
+        if Quantity.PREACTIVATION not in self._quantities or seen in self.taps:
+            return
+        muted, self._muted = self._muted, True
+        try:
+            with hooks.recording(None):
+                received = recurrent.candidate(layer, sequences, outputs)
+                if received is not None:
+                    self._keep_inner(layer.cell, received)
+        finally:
+            self._muted = muted
+
+    def _keep_inner(self, cell: Any, received: Any) -> None:
+        elementwise, bound = self._judge(cell, cell.activation)
+        key = id(cell), Quantity.PREACTIVATION, CANDIDATE
+        kept = self.taps.setdefault(key, Captured(slope_bound=bound))
+        kept.tensors.append(received)
+        if elementwise:
+            slope = self._backend.with_slope(cell.activation, received)[1]
+            kept.slopes.extend([] if slope is None else [slope])
 
     def _judge(self, layer: Any, function: Callable[..., Any]) -> tuple[bool, float]:
         if isinstance(layer, keras.layers.PReLU):

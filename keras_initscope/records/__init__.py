@@ -11,6 +11,7 @@ from keras_initscope.records.remedy import Remedy
 from keras_initscope.records.report import Report
 from keras_initscope.records.rows import LayerRow, rows
 from keras_initscope.records.snapshot import (
+    CANDIDATE,
     LIMITS,
     Histogram,
     LayerInfo,
@@ -24,6 +25,7 @@ from keras_initscope.records.snapshot import (
 )
 
 __all__ = [
+    "CANDIDATE",
     "LIMITS",
     "Advice",
     "Alternative",

@@ -22,6 +22,11 @@ LIMITS = {
 }
 
 
+#: The part of a preactivation that is what the activation function inside a recurrent cell would
+#: receive, at steps spread over the inputs, in the state that the cell ends in.
+CANDIDATE = "candidate"
+
+
 class Quantity(StrEnum):
     """What a tensor is to its layer.
 

@@ -24,6 +24,7 @@ def test_a_fault_is_named_once(code):
     assert _codes(FAULTY[code]) == [code]
 
 
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning")
 @pytest.mark.parametrize("name", ONE_CAUSE)
 def test_one_cause_is_one_finding(name):
     code, network = ONE_CAUSE[name]

@@ -127,23 +127,41 @@ def noisy():
     return Case(model, forward, _normal(5), _normal(2, seed=1))
 
 
-def _recurrent(kind, **kwargs):
-    layer = kind(4, return_sequences=True, name="rnn", **kwargs)
+def _recurrent(layer, block, *, steps=3):
+    """At every third of 20 steps what the block of weights makes of inputs and the last state."""
     last = layers.Dense(2, name="out")
-    model = keras.Sequential([keras.Input((3, 5)), layer, last])
+    model = keras.Sequential([keras.Input((steps, 5)), layer, last])
+    units = slice(4 * block, 4 * block + 4)
 
     def forward(put, x):
-        return _dense(put, last, put("activation", "rnn", layer(x)), "out")
+        h, cell = layer(x), layer.cell
+        state = h[:, -1:] if layer.return_sequences else h[:, None]
+        z = ops.matmul(x[:, :: 3 if steps == 20 else 1], cell.kernel[:, units])
+        z = z + ops.matmul(state, cell.recurrent_kernel[:, units])
+        if cell.bias is not None:
+            z = z + sum(row[units] for row in ops.reshape(cell.bias, (-1, cell.kernel.shape[1])))
+        put("preactivation", f"rnn/{cell.name}/candidate", z)
+        return _dense(put, last, put("activation", "rnn", h), "out")
 
-    return Case(model, forward, _normal(3, 5), _normal(3, 2, seed=1))
+    shape = layer.compute_output_shape((None, steps, 5))[1:-1]
+    return Case(model, forward, _normal(steps, 5), _normal(*shape, 2, seed=1))
 
 
 def lstm():
-    return _recurrent(layers.LSTM)
+    return _recurrent(layers.LSTM(4, return_sequences=True, bias_initializer="ones", name="rnn"), 2)
 
 
 def gru():
-    return _recurrent(layers.GRU)
+    layer = layers.GRU(4, return_sequences=True, bias_initializer="random_normal", name="rnn")
+    return _recurrent(layer, 2)
+
+
+def gru_of_old():
+    return _recurrent(layers.GRU(4, reset_after=False, name="rnn"), 2, steps=20)
+
+
+def simple_rnn():
+    return _recurrent(layers.SimpleRNN(4, use_bias=False, name="rnn"), 0)
 
 
 def unrolled():
@@ -316,6 +334,8 @@ CASES = [
     noisy,
     lstm,
     gru,
+    gru_of_old,
+    simple_rnn,
     unrolled,
     attention,
     shared_and_nested,
@@ -347,10 +367,13 @@ def by_hand(case, scale=1.0):
     weights = case.model.trainable_variables
     found = tape.gradient(scaled, [sources, [w.value for w in weights]])
     gradients = [
-        tf.cast(tf.convert_to_tensor(g), "float32") / scale for g in tf.nest.flatten(found)
+        None if g is None else tf.cast(tf.convert_to_tensor(g), "float32") / scale
+        for part in found
+        for g in part
     ]
     for (quantity, name, _), gradient in zip(addresses, gradients, strict=False):
-        seen.setdefault((f"{quantity}_gradient", name), []).append(gradient)
+        if gradient is not None:  # of what the loss is made of
+            seen.setdefault((f"{quantity}_gradient", name), []).append(gradient)
     for weight, gradient in zip(weights, gradients[len(sources) :], strict=True):
         seen["gradient", weight.path] = gradient
         seen["weight", weight.path] = ops.copy(weight.value)
