@@ -15,6 +15,7 @@ from keras_initscope.activations import as_nonlinearity
 from keras_initscope.arguments import choice, whole
 from keras_initscope.diagnosis.signal import DEEP
 from keras_initscope.inspection.corrections import CORRECTIONS
+from keras_initscope.inspection.cost import cost_of
 from keras_initscope.inspection.pairings import STEEP, Candidate, candidates, paired
 from keras_initscope.model_init import tailor
 from keras_initscope.records import Advice, Alternative, Pairing
@@ -35,7 +36,11 @@ _OTHERS = ("tanh", "relu", "selu", "elu", "gelu")
 
 
 def advise(
-    activation: Any, depth: int, width: int | None = None, structure: str = "plain"
+    activation: Any,
+    depth: int,
+    width: int | None = None,
+    structure: str = "plain",
+    cost: bool = True,
 ) -> Advice:
     """Say which initializer to pair with an activation at a depth, and why.
 
@@ -58,6 +63,8 @@ def advise(
         width: Number of units of a layer, to say how far single networks lie from theory.
         structure: `"plain"`; `"residual"` for branches of one layer each that are added; or
             `"normalized"` for a normalization in front of every activation.
+        cost: Whether to time the activation beside ReLU, which takes less than a second and is all
+            that is measured here; everything else is theory, and the same each time.
 
     Returns:
         A `keras_initscope.records.Advice`: `initializer` and `bias_initializer` to pass on to
@@ -114,6 +121,7 @@ def advise(
         variance_slope=point.variance_slope if point else nan,
         trainable_depth=point.trainable_depth if point else nan,
         mean=_mean(phi, point),
+        cost=cost_of(activation) if cost else None,
         alternatives=_alternatives(activation, phi, depth, structure, pairing),
         notes=_notes(phi, depth, width, point, pairing, structure),
         corrections=CORRECTIONS.get(phi.name.partition("(")[0], ()),
@@ -125,13 +133,40 @@ def _choice(
 ) -> tuple[Candidate, tuple[Pairing, ...]]:
     found = candidates(activation, _written(activation, phi), depth, structure)
     pairings = tuple(paired(phi, each, depth, structure) for each in found)
-    costs = [each.strain + (_FLAT if each.slope < STEEP else 0.0) for each in pairings]
-    best = min(costs)
-    enough = max(_GOOD, best, min(best + _AS_GOOD, DEEP / 2))
-    if phi.is_scale_invariant:  # what is exact costs nothing there
-        enough = best + 0.1
-    first = next(i for i, cost in enumerate(costs) if cost <= enough)
+    harms = [_harm(each) for each in pairings]
+    enough = _enough(phi, min(harms))
+    first = next(i for i, harm in enumerate(harms) if harm <= enough)
     return found[first], pairings
+
+
+def _harm(pairing: Pairing) -> float:
+    return pairing.strain + (_FLAT if pairing.slope < STEEP else 0.0)
+
+
+def _enough(phi: Nonlinearity, best: float) -> float:
+    """The harm up to which a simpler initializer is taken, where the best does so much."""
+    if phi.is_scale_invariant:  # what is exact costs nothing there
+        return best + 0.1
+    return max(_GOOD, best, min(best + _AS_GOOD, DEEP / 2))
+
+
+def _chosen(activation: Any, phi: Nonlinearity, depth: int, structure: str) -> Pairing:
+    """The pairing that `_choice` chooses; what cannot be it is not walked through."""
+    found = candidates(activation, _written(activation, phi), depth, structure)
+    bounds = [_harm(paired(phi, each, depth, structure, correlated=False)) for each in found]
+    known: dict[int, Pairing] = {}
+    best = inf
+    for i in sorted(range(len(found)), key=lambda i: bounds[i]):
+        if bounds[i] < best:
+            known[i] = paired(phi, found[i], depth, structure)
+            best = min(best, _harm(known[i]))
+    enough = _enough(phi, best)
+    for i, each in enumerate(found):
+        if bounds[i] <= enough:
+            own = known.get(i) or paired(phi, each, depth, structure)
+            if _harm(own) <= enough:
+                return own
+    raise AssertionError("the best one does no more harm than enough")
 
 
 def _written(activation: Any, phi: Nonlinearity) -> str:
@@ -158,9 +193,7 @@ def _mean(phi: Nonlinearity, point: Criticality | None) -> float:
 
 @lru_cache(maxsize=256)
 def _best(name: str, depth: int) -> Pairing:
-    phi = as_nonlinearity(name)
-    chosen, pairings = _choice(name, phi, depth, "plain")
-    return next(each for each in pairings if each.code == chosen.code)
+    return _chosen(name, as_nonlinearity(name), depth, "plain")
 
 
 def _alternatives(
@@ -197,14 +230,13 @@ def _tailored(activation: Any, depth: int) -> list[Alternative]:
 
 
 def _structural(activation: Any, phi: Nonlinearity, depth: int, structure: str) -> Alternative:
-    chosen, pairings = _choice(activation, phi, depth, structure)
-    strain = next(each.strain for each in pairings if each.code == chosen.code)
+    chosen = _chosen(activation, phi, depth, structure)
     if structure == "residual":
-        return Alternative(words="add residual connections", code=chosen.code, strain=strain)
-    code = "keras.layers.BatchNormalization()"
-    return Alternative(
-        words="put a normalization in front of each activation", code=code, strain=strain
-    )
+        words, code = "add residual connections", chosen.code
+    else:
+        words = "put a normalization in front of each activation"
+        code = "keras.layers.BatchNormalization()"
+    return Alternative(words=words, code=code, strain=chosen.strain)
 
 
 def _notes(

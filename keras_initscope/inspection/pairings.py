@@ -86,13 +86,29 @@ def candidates(activation: Any, name: str, depth: int, structure: str) -> list[C
     return found
 
 
-def paired(phi: Nonlinearity, candidate: Candidate, depth: int, structure: str) -> Pairing:
-    """What an activation does over a depth with an initializer."""
+def paired(
+    phi: Nonlinearity,
+    candidate: Candidate,
+    depth: int,
+    structure: str,
+    *,
+    correlated: bool = True,
+) -> Pairing:
+    """What an activation does over a depth with an initializer.
+
+    Args:
+        phi: The activation.
+        candidate: The initializer.
+        depth: Number of layers or branches.
+        structure: As in `propagation`.
+        correlated: Whether to see what becomes of differences between examples, which takes most of
+            the time; without it the strain is a lower bound.
+    """
     w, b = candidate.weight_variance, candidate.bias_variance
     with np.errstate(all="ignore"):  # of an activation that grows like exp
         walk = propagation(phi, depth, w, b, structure, correlated=False)
         trends = _trends(walk)
-        if max(trends.values()) <= _HOPELESS:
+        if correlated and max(trends.values()) <= _HOPELESS:
             walk = propagation(phi, depth, w, b, structure)
             trends = _trends(walk)
     worst = max(trends, key=lambda name: trends[name])

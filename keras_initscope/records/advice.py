@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any
 
+from keras_initscope.records.cost import Cost
 from keras_initscope.text import aligned, bulleted, markdown_table, number_text
 
 _WIDTH = 100  # characters a line
@@ -96,6 +97,7 @@ class Advice:
         variance_slope: Slope `dV` of the variance map at its fixed point; stable below 1.
         trainable_depth: About `6 xi_c` layers, where that is known.
         mean: Mean of the activations over their root mean square; 0 is zero-centred.
+        cost: What it costs beside ReLU, as timed on this machine; `None` where it was not.
         alternatives: What would suit the depth better, best first.
         notes: What else a reader must know, a sentence each.
         corrections: What is often said of it, and is not so.
@@ -114,6 +116,7 @@ class Advice:
     variance_slope: float = nan
     trainable_depth: float = nan
     mean: float = 0.0
+    cost: Cost | None = None
     alternatives: tuple[Alternative, ...] = ()
     notes: tuple[str, ...] = ()
     corrections: tuple[str, ...] = ()
@@ -196,6 +199,7 @@ class Advice:
             f"Its activations are {centred}: mean over root mean square {self.mean:.2g}. "
             f"{100 * self.chosen.saturated:.0f} % of them are saturated in the last layer."
         )
+        found += [] if self.cost is None else [str(self.cost)]
         return [*found, *self.notes]
 
     def _stability(self) -> str:

@@ -1,12 +1,17 @@
 """`advise`: its numbers against closed forms, and what it says against what `inspect` sees."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 import keras_initscope as initscope
+from keras_initscope.activations import as_nonlinearity
 from keras_initscope.diagnosis.signal import DEEP
+from keras_initscope.inspection import cost
+from keras_initscope.inspection.advice import _choice, _chosen
 from keras_initscope.records import Advice
 
 WIDTH = 128
@@ -144,3 +149,52 @@ def test_where_it_says_that_nothing_is_learnt_a_look_finds_why(activation, code)
         "he_normal": keras.initializers.HeNormal,
     }
     assert initscope.inspect(_network(activation, 20, kernel[code]), X).findings
+
+
+class Ticking:
+    """A clock that says that one thing after another took so long."""
+
+    def __init__(self, *seconds):
+        self.seconds, self.now, self.reads = seconds, 0.0, 0
+
+    def __call__(self):
+        if self.reads % 2:
+            self.now += self.seconds[self.reads // 2 % len(self.seconds)]
+        self.reads += 1
+        return self.now
+
+
+def test_cost_is_the_ratio_to_relu_of_what_a_clock_says():
+    """In turns: the function, ReLU, the function with its gradient, ReLU with its."""
+    found = cost.timed(keras.activations.gelu, clock=Ticking(3.0, 2.0, 10.0, 4.0))
+    assert (found.forward, found.training) == (1.5, 2.5)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    ["linear", "relu", "erf", "lecun_tanh", "rrelu", layers.PReLU(), layers.Dense(3, "tanh")],
+)
+def test_whatever_has_a_gradient_has_a_cost(activation):
+    found = cost.cost_of(activation)
+    assert found.forward > 0
+    assert found.training > 0
+    if isinstance(activation, keras.Layer):
+        assert not activation.built
+    advice = replace(initscope.advise("relu", 3, cost=False), cost=found)
+    assert str(found) in " ".join(str(advice).split())
+
+
+def test_what_cannot_be_timed_has_no_cost():
+    assert cost.cost_of(as_nonlinearity("tanh")) is None  # a function of NumPy arrays
+    advice = initscope.advise("tanh", 3, cost=False)
+    assert advice.cost is None
+    assert "costs" not in str(advice)
+
+
+@pytest.mark.parametrize("name", ["tanh", "selu", "softplus", "exponential"])
+@pytest.mark.parametrize("structure", ["plain", "residual", "normalized"])
+def test_the_short_way_to_the_best_pairing_leads_to_the_same(name, structure):
+    """Alternatives are compared without walking through what cannot be chosen."""
+    phi = as_nonlinearity(name)
+    chosen, pairings = _choice(name, phi, 12, structure)
+    assert _chosen(name, phi, 12, structure) in [p for p in pairings if p.code == chosen.code]

@@ -90,7 +90,7 @@ def by_advice(scene: Scene) -> str | None:
     if not scene.activation or scene.depth < 2:
         return None
     try:
-        chosen = advise(scene.activation, scene.depth).chosen
+        chosen = advise(scene.activation, scene.depth, cost=False).chosen
     except ValueError:  # it is no function of one number
         return None
     rules = [f'("kernel", {chosen.code})']
