@@ -34,8 +34,9 @@ class Pairing:
         bias_variance: Variance of the biases.
         signal: Factor of the root mean square of the preactivations from first to last layer.
         gradient: Factor of that of the gradient on its way back.
-        apart: Share of the last layer's signal that tells examples apart, between 0 and 1;
-            `None` where signal or gradient are lost anyway.
+        apart: Share of the last layer's signal that tells examples apart, between 0 and 1, by
+            their directions (in deep narrow networks their sizes come apart too); `None` where
+            signal or gradient are lost anyway.
         saturated: Share of the last layer's inputs at which the activation is flat; of a rectifier
             where it is not next to 0.
         mean: Mean of the last layer's activations over their root mean square; 0 is zero-centred,

@@ -247,7 +247,8 @@ def test_a_look_at_a_network_of_its_making_sees_what_it_says(activation, depth):
         )
         for _ in range(depth)
     ]
-    report = initscope.inspect(keras.Sequential([keras.Input((width,)), *hidden]), x)
+    model = keras.Sequential([keras.Input((width,)), *hidden, layers.Dense(10)])
+    report = initscope.inspect(model, x)
     sizes = report.measured.profile(Quantity.PREACTIVATION, "root_mean_square")
     first, last = hidden[0].name, hidden[-1].name
     theory = report.predicted.find(Quantity.ACTIVATION, last).values
@@ -264,7 +265,7 @@ def test_a_look_at_a_network_of_its_making_sees_what_it_says(activation, depth):
 
 
 @pytest.mark.parametrize("activation", TWELVE)
-def test_mean_and_saturation_are_those_of_drawn_networks(activation):
+def test_signal_mean_and_saturation_are_those_of_drawn_networks(activation):
     """Sampled, to within 5 standard errors of 8 networks and a hundredth."""
     depth, width, rng = 5, 256, np.random.default_rng(0)
     phi, chosen = (
@@ -274,14 +275,18 @@ def test_mean_and_saturation_are_those_of_drawn_networks(activation):
     found = []
     for _ in range(8):
         a = rng.normal(size=(64, width))
+        squares = []
         for _ in range(depth):
             kernel = rng.normal(size=(width, width)) * (chosen.weight_variance / width) ** 0.5
             z = a @ kernel + rng.normal(size=width) * chosen.bias_variance**0.5
             a = phi.f(z)
+            squares.append(np.mean(z**2))
         size, flat = np.sqrt(np.mean(a**2)), np.abs(phi.df(z)) < FLAT * phi.max_slope
         resting = flat & (np.abs(a) < FLAT * size)
         kept = flat & ~resting if resting.mean() > 0.6 * flat.mean() else flat
-        found.append((a.mean() / size, kept.mean()))
+        growth = np.log(squares[-1] / squares[0])
+        found.append((a.mean() / size, kept.mean(), growth))
     error = np.std(found, axis=0, ddof=1) / 8**0.5
-    off = np.abs(np.mean(found, axis=0) - (chosen.mean, chosen.saturated))
+    said = (chosen.mean, chosen.saturated, 2 * np.log(chosen.signal))
+    off = np.abs(np.mean(found, axis=0) - said)
     assert np.all(off < 5 * error + 0.01)
