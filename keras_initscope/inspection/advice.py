@@ -14,28 +14,28 @@ import numpy as np
 from keras_initscope.activations import as_nonlinearity
 from keras_initscope.arguments import choice, whole
 from keras_initscope.diagnosis.signal import DEEP
+from keras_initscope.inspection.choosing import AS_GOOD, GOOD, choice_of, chosen_of
 from keras_initscope.inspection.corrections import CORRECTIONS
-from keras_initscope.inspection.pairings import STEEP, Candidate, candidates, paired
+from keras_initscope.inspection.cost import cost_of
+from keras_initscope.inspection.pairings import Candidate, paired
 from keras_initscope.model_init import tailor
 from keras_initscope.records import Advice, Alternative, Pairing
 from keras_initscope.theory.criticality import Criticality, criticality
 from keras_initscope.theory.fixedpoints import Case
 from keras_initscope.theory.gains import gain
-from keras_initscope.theory.moments import moment, output_mean, power, second_moment
+from keras_initscope.theory.moments import moment, power, second_moment
 from keras_initscope.theory.nonlinearity import Nonlinearity
 from keras_initscope.theory.propagation import STRUCTURES
 
-#: Strains that are as good as none: in 2 nats a root mean square changes by a factor of e.
-_GOOD = 2.0
-#: A simpler initializer is taken where it strains no more than this beyond the best.
-_AS_GOOD = 1.0
-#: What saturation counts for beside a strain.
-_FLAT = 3.0
 _OTHERS = ("tanh", "relu", "selu", "elu", "gelu")
 
 
 def advise(
-    activation: Any, depth: int, width: int | None = None, structure: str = "plain"
+    activation: Any,
+    depth: int,
+    width: int | None = None,
+    structure: str = "plain",
+    cost: bool = True,
 ) -> Advice:
     """Say which initializer to pair with an activation at a depth, and why.
 
@@ -58,6 +58,8 @@ def advise(
         width: Number of units of a layer, to say how far single networks lie from theory.
         structure: `"plain"`; `"residual"` for branches of one layer each that are added; or
             `"normalized"` for a normalization in front of every activation.
+        cost: Whether to time the activation beside ReLU, which takes less than a second and is all
+            that is measured here; everything else is theory, and the same each time.
 
     Returns:
         A `keras_initscope.records.Advice`: `initializer` and `bias_initializer` to pass on to
@@ -97,7 +99,7 @@ def advise(
     if width is not None:
         width = whole("width", width, 1)
     phi = as_nonlinearity(activation)
-    chosen, pairings = _choice(activation, phi, depth, structure)
+    chosen, pairings = choice_of(activation, phi, depth, structure)
     pairing = next(each for each in pairings if each.code == chosen.code)
     point = _point(phi, chosen) if structure == "plain" else None
     return Advice(
@@ -113,30 +115,11 @@ def advise(
         chi_1=point.chi_1 if point else nan,
         variance_slope=point.variance_slope if point else nan,
         trainable_depth=point.trainable_depth if point else nan,
-        mean=_mean(phi, point),
+        cost=cost_of(activation) if cost else None,
         alternatives=_alternatives(activation, phi, depth, structure, pairing),
         notes=_notes(phi, depth, width, point, pairing, structure),
         corrections=CORRECTIONS.get(phi.name.partition("(")[0], ()),
     )
-
-
-def _choice(
-    activation: Any, phi: Nonlinearity, depth: int, structure: str
-) -> tuple[Candidate, tuple[Pairing, ...]]:
-    found = candidates(activation, _written(activation, phi), depth, structure)
-    pairings = tuple(paired(phi, each, depth, structure) for each in found)
-    costs = [each.strain + (_FLAT if each.slope < STEEP else 0.0) for each in pairings]
-    best = min(costs)
-    enough = max(_GOOD, best, min(best + _AS_GOOD, DEEP / 2))
-    if phi.is_scale_invariant:  # what is exact costs nothing there
-        enough = best + 0.1
-    first = next(i for i, cost in enumerate(costs) if cost <= enough)
-    return found[first], pairings
-
-
-def _written(activation: Any, phi: Nonlinearity) -> str:
-    """How one writes the activation as an argument."""
-    return f'"{activation}"' if isinstance(activation, str) else "activation"
 
 
 def _point(phi: Nonlinearity, chosen: Candidate) -> Criticality:
@@ -150,24 +133,16 @@ def _gain(phi: Nonlinearity, mode: str) -> float:
         return inf
 
 
-def _mean(phi: Nonlinearity, point: Criticality | None) -> float:
-    q = point.q if point and 0 < point.q < inf else 1.0
-    size = float(np.sqrt(second_moment(phi, q)))
-    return float(output_mean(phi, q)) / size if size else 0.0
-
-
 @lru_cache(maxsize=256)
 def _best(name: str, depth: int) -> Pairing:
-    phi = as_nonlinearity(name)
-    chosen, pairings = _choice(name, phi, depth, "plain")
-    return next(each for each in pairings if each.code == chosen.code)
+    return chosen_of(name, as_nonlinearity(name), depth, "plain")
 
 
 def _alternatives(
     activation: Any, phi: Nonlinearity, depth: int, structure: str, own: Pairing
 ) -> tuple[Alternative, ...]:
     """What strains less by more than the difference between simple and best."""
-    if own.strain <= _GOOD:
+    if own.strain <= GOOD:
         return ()
     found = []
     if structure == "plain":
@@ -180,7 +155,7 @@ def _alternatives(
     found += [
         _structural(activation, phi, depth, other) for other in STRUCTURES[1:] if other != structure
     ]
-    better = [each for each in found if each.strain < min(own.strain - _AS_GOOD, DEEP)]
+    better = [each for each in found if each.strain < min(own.strain - AS_GOOD, DEEP)]
     return tuple(sorted(better, key=lambda each: each.strain)[:5])
 
 
@@ -197,14 +172,13 @@ def _tailored(activation: Any, depth: int) -> list[Alternative]:
 
 
 def _structural(activation: Any, phi: Nonlinearity, depth: int, structure: str) -> Alternative:
-    chosen, pairings = _choice(activation, phi, depth, structure)
-    strain = next(each.strain for each in pairings if each.code == chosen.code)
+    chosen = chosen_of(activation, phi, depth, structure)
     if structure == "residual":
-        return Alternative(words="add residual connections", code=chosen.code, strain=strain)
-    code = "keras.layers.BatchNormalization()"
-    return Alternative(
-        words="put a normalization in front of each activation", code=code, strain=strain
-    )
+        words, code = "add residual connections", chosen.code
+    else:
+        words = "put a normalization in front of each activation"
+        code = "keras.layers.BatchNormalization()"
+    return Alternative(words=words, code=code, strain=chosen.strain)
 
 
 def _notes(
@@ -229,26 +203,26 @@ def _notes(
     if structure == "normalized":
         notes.append("The scale of the weights is divided out again: any initializer will do.")
     if width is not None:
-        notes += _of_width(phi, depth, width, point)
+        notes += [_conditioning(width, pairing.mean)]
+        notes += _scatter(phi, depth, width, point)
     return tuple(notes)
 
 
-def _of_width(phi: Nonlinearity, depth: int, width: int, point: Criticality | None) -> list[str]:
-    """How far single networks scatter, and how a layer with a mean is conditioned."""
-    q = point.q if point and 0 < point.q < inf else 1.0
-    square = power(phi)
-    second = float(second_moment(phi, q))
-    fourth = float(moment(phi, lambda x: square(x) ** 2, q))
-    spread = (fourth / second**2 - 1) / width * depth
-    mean = float(output_mean(phi, q))
-    condition = 1 + width * mean**2 / max(second - mean**2, 1e-300)
-    found = [
-        f"Conditioning of a layer of {width} inputs: {condition:.3g}, where 1 is zero-centred."
-    ]
+def _conditioning(width: int, mean: float) -> str:
+    """`1 + n mean^2 / Var`, for activations of root mean square 1 (LeCun, Kanter & Solla 1991)."""
+    condition = 1 + width * mean**2 / max(1 - mean**2, 1e-300)
+    return f"Conditioning of a layer of {width} inputs: {condition:.3g}, where 1 is zero-centred."
+
+
+def _scatter(phi: Nonlinearity, depth: int, width: int, point: Criticality | None) -> list[str]:
+    """How far single networks lie apart, unless the next layers mend what one is off by."""
     if point is None or point.variance_slope < 0.9:
-        return found  # what one layer is off by, the next ones mend
+        return []
+    q = point.q if 0 < point.q < inf else 1.0
+    square = power(phi)
+    fourth = float(moment(phi, lambda x: square(x) ** 2, q))
+    spread = (fourth / float(second_moment(phi, q)) ** 2 - 1) / width * depth
     return [
-        *found,
         f"Of networks of width {width} two in three lie within a factor of "
-        f"{np.exp(min(spread, 100.0) ** 0.5):.2g} of the median in mean square.",
+        f"{np.exp(min(spread, 100.0) ** 0.5):.2g} of the median in mean square."
     ]

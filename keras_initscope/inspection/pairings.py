@@ -18,21 +18,21 @@ from keras_initscope import initializers
 from keras_initscope.activations import as_nonlinearity
 from keras_initscope.diagnosis.case import rise
 from keras_initscope.diagnosis.signal import DEEP
-from keras_initscope.diagnosis.units import STEEP_ENOUGH
+from keras_initscope.diagnosis.units import MOST, STEEP_ENOUGH
+from keras_initscope.inspection.working_range import mean_share, mean_slope, saturated_share
 from keras_initscope.records import Pairing
 from keras_initscope.theory.lines import critical_line, most_stable_point
-from keras_initscope.theory.moments import moment, second_moment
 from keras_initscope.theory.nonlinearity import Nonlinearity
 from keras_initscope.theory.propagation import Propagation, propagation
 
-#: The slope, as a share of the greatest, below which an activation counts as flat.
-FLAT = 0.05
 #: Strains at which nobody asks what else there is.
 _HOPELESS = 2 * DEEP
 _LOST = 100.0  # nats, beyond what float32 holds of a root mean square
 #: Mean slope, as a share of the greatest, below which an activation saturates; a third above what
 #: `inspect` finds fault with in a single network.
 STEEP = STEEP_ENOUGH * 4 / 3
+#: Share that tells examples apart below which a unit is flat for all of them or for none.
+_ALIKE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,19 +86,34 @@ def candidates(activation: Any, name: str, depth: int, structure: str) -> list[C
     return found
 
 
-def paired(phi: Nonlinearity, candidate: Candidate, depth: int, structure: str) -> Pairing:
-    """What an activation does over a depth with an initializer."""
+def paired(
+    phi: Nonlinearity,
+    candidate: Candidate,
+    depth: int,
+    structure: str,
+    *,
+    correlated: bool = True,
+) -> Pairing:
+    """What an activation does over a depth with an initializer.
+
+    Args:
+        phi: The activation.
+        candidate: The initializer.
+        depth: Number of layers or branches.
+        structure: As in `propagation`.
+        correlated: Whether to see what becomes of differences between examples, which takes most of
+            the time; without it the strain is a lower bound.
+    """
     w, b = candidate.weight_variance, candidate.bias_variance
     with np.errstate(all="ignore"):  # of an activation that grows like exp
         walk = propagation(phi, depth, w, b, structure, correlated=False)
         trends = _trends(walk)
-        if max(trends.values()) <= _HOPELESS:
+        if correlated and max(trends.values()) <= _HOPELESS:
             walk = propagation(phi, depth, w, b, structure)
             trends = _trends(walk)
     worst = max(trends, key=lambda name: trends[name])
     q, apart = walk.q, float(1 - walk.c[-1])
     q_last = float(np.clip(q[-1], 1e-30, 1e30)) if structure != "normalized" else 1.0
-    saturated = saturated_share(phi, q_last)
     found = Pairing(
         name=candidate.name,
         code=candidate.code,
@@ -108,7 +123,8 @@ def paired(phi: Nonlinearity, candidate: Candidate, depth: int, structure: str) 
         signal=float(np.sqrt(q[-1] / q[0])),
         gradient=float(np.sqrt(walk.gradient[0])),
         apart=None if apart != apart else min(max(apart, 0.0), 1.0),
-        saturated=saturated,
+        saturated=saturated_share(phi, q_last),
+        mean=mean_share(phi, q_last),
         slope=mean_slope(phi, float(np.clip(q.max(), 1e-30, 1e4))),
         strain=max(0.0, trends[worst]),
         verdict="",
@@ -136,32 +152,16 @@ def _trend(values: list[float]) -> float:
     return total if abs(total) > _LOST else rise(values)
 
 
-def saturated_share(phi: Nonlinearity, q: float) -> float:
-    """Share of inputs of variance `q` at which an activation is flat, and not next to zero."""
-    greatest = phi.max_slope
-    if not np.isfinite(greatest):
-        return 0.0
-    size = float(np.sqrt(second_moment(phi, q)))
-
-    def is_flat(x: Any) -> Any:
-        rests = np.abs(phi.f(x)) < FLAT * size
-        return ((np.abs(phi.df(x)) < FLAT * greatest) & ~rests).astype(float)
-
-    return float(np.clip(moment(phi, is_flat, q), 0.0, 1.0))
-
-
-def mean_slope(phi: Nonlinearity, q: float) -> float:
-    """`E |f'|` for inputs of variance `q`, as a share of the greatest slope."""
-    greatest = phi.max_slope
-    if not np.isfinite(greatest):
-        return 1.0
-    return float(moment(phi, lambda x: np.abs(phi.df(x)), q)) / greatest
+def saturates(found: Pairing) -> bool:
+    """Whether slopes are small at large, or most units are flat for all examples, being alike."""
+    is_alike = found.apart is not None and found.apart < _ALIKE
+    return found.slope < STEEP or (is_alike and found.saturated > MOST)
 
 
 def _verdict(worst: str, found: Pairing) -> str:
     if found.strain > DEEP:
         return worst
-    if found.slope < STEEP:
+    if saturates(found):
         return "trains slowly: saturates"
     return "trains" if found.strain <= DEEP / 2 else f"trains just: {worst}"
 

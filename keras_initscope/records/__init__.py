@@ -5,6 +5,7 @@ Owns the shapes of the data and views of it. Computes no statistic, reads no mod
 
 from keras_initscope.records.advice import Advice, Alternative, Pairing
 from keras_initscope.records.changes import Change, Changes
+from keras_initscope.records.cost import Cost
 from keras_initscope.records.finding import Finding, Severity
 from keras_initscope.records.fit_report import FitReport, Sighting
 from keras_initscope.records.remedy import Remedy
@@ -31,6 +32,7 @@ __all__ = [
     "Alternative",
     "Change",
     "Changes",
+    "Cost",
     "Finding",
     "FitReport",
     "Histogram",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any
 
+from keras_initscope.records.cost import Cost
 from keras_initscope.text import aligned, bulleted, markdown_table, number_text
 
 _WIDTH = 100  # characters a line
@@ -33,9 +34,13 @@ class Pairing:
         bias_variance: Variance of the biases.
         signal: Factor of the root mean square of the preactivations from first to last layer.
         gradient: Factor of that of the gradient on its way back.
-        apart: Share of the last layer's signal that tells examples apart, between 0 and 1;
-            `None` where signal or gradient are lost anyway.
-        saturated: Share of the last layer's inputs at which the activation is flat, though not 0.
+        apart: Share of the last layer's signal that tells examples apart, between 0 and 1, by
+            their directions (in deep narrow networks their sizes come apart too); `None` where
+            signal or gradient are lost anyway.
+        saturated: Share of the last layer's inputs at which the activation is flat; of a rectifier
+            where it is not next to 0.
+        mean: Mean of the last layer's activations over their root mean square; 0 is zero-centred,
+            `nan` where that leaves all numbers behind.
         slope: Mean slope of the activation, as a share of the greatest, where it is least.
         strain: The largest trend over the depth of the logarithm of any of the three second
             moments, in nats; 6 is the most that trains.
@@ -51,6 +56,7 @@ class Pairing:
     gradient: float
     apart: float | None
     saturated: float
+    mean: float
     slope: float
     strain: float
     verdict: str
@@ -95,7 +101,7 @@ class Advice:
         chi_1: Factor of the squared gradient a layer, far from the input.
         variance_slope: Slope `dV` of the variance map at its fixed point; stable below 1.
         trainable_depth: About `6 xi_c` layers, where that is known.
-        mean: Mean of the activations over their root mean square; 0 is zero-centred.
+        cost: What it costs beside ReLU, as timed on this machine; `None` where it was not.
         alternatives: What would suit the depth better, best first.
         notes: What else a reader must know, a sentence each.
         corrections: What is often said of it, and is not so.
@@ -113,7 +119,7 @@ class Advice:
     chi_1: float = nan
     variance_slope: float = nan
     trainable_depth: float = nan
-    mean: float = 0.0
+    cost: Cost | None = None
     alternatives: tuple[Alternative, ...] = ()
     notes: tuple[str, ...] = ()
     corrections: tuple[str, ...] = ()
@@ -191,12 +197,17 @@ class Advice:
         ]
         if self.structure == "plain":
             found.append(self._stability())
-        centred = "zero-centred" if abs(self.mean) < 0.05 else "not zero-centred"
-        found.append(
-            f"Its activations are {centred}: mean over root mean square {self.mean:.2g}. "
-            f"{100 * self.chosen.saturated:.0f} % of them are saturated in the last layer."
-        )
+        found += [self._working_range()] if self.chosen.mean == self.chosen.mean else []
+        found += [] if self.cost is None else [str(self.cost)]
         return [*found, *self.notes]
+
+    def _working_range(self) -> str:
+        mean = self.chosen.mean
+        centred = "zero-centred" if abs(mean) < 0.05 else "not zero-centred"
+        return (
+            f"The last layer's activations are {centred}: mean over root mean square {mean:.2g}. "
+            f"{100 * self.chosen.saturated:.0f} % of them are saturated."
+        )
 
     def _stability(self) -> str:
         known = [

@@ -6,11 +6,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from diagnosis_networks import FAULTY
 from keras import layers
 from keras.src.backend.common import global_state
 
 import keras_initscope as initscope
-from keras_initscope.inspection.remedies import REMEDIES, NoCopyError, copied
+from keras_initscope.inspection.remedies import REMEDIES, NoCopyError, copied, trying
 from keras_initscope.records import Remedy
 
 RNG = np.random.default_rng(0)
@@ -110,6 +111,139 @@ def test_a_softmax_of_one_unit_becomes_a_sigmoid():
     (found,) = [each for each in report.remedies if each.code == "D4"]
     after = initscope.inspect(*_by_hand(found.line, model, X), y)
     assert "D4" not in {each.code for each in after.findings}
+
+
+def _narrow(depth, activation, kernel, head=None):
+    """Layers of 8 units in a functional model."""
+    keras.utils.set_random_seed(1)
+    x = given = keras.Input((12,))
+    for _ in range(depth):
+        x = layers.Dense(8, activation, kernel_initializer=kernel)(x)
+    model = keras.Model(given, (head or layers.Dense(3))(x))
+    model.compile("adam", "mse")
+    return model
+
+
+def _by(monkeypatch, name, model, x, y=Y):
+    """A look that tries this one remedy alone."""
+    monkeypatch.setattr(trying, "REMEDIES", {name: REMEDIES[name]})
+    return initscope.inspect(model, x, y, remedies=True)
+
+
+COLUMNS = X * np.where(np.arange(12) % 4, 1, 1e4).astype("float32")
+#: The code, the one remedy that is tried, the model and its inputs.
+LAYERS_THAT_HELP = [
+    ("F1", "batch_normalized", lambda: _compiled(depth=5, activation="tanh", kernel=_normal(0.01))),
+    pytest.param(
+        "F2",
+        "layer_normalized",
+        lambda: _compiled(depth=5, kernel=_normal(1.0)),
+        marks=pytest.mark.slow,
+    ),
+    pytest.param(
+        "F3",
+        "batch_normalized",
+        lambda: _narrow(8, "sigmoid", "he_uniform"),
+        marks=pytest.mark.slow,
+    ),
+    ("D1", "adapted", lambda: _compiled(depth=1)),
+]
+
+
+@pytest.mark.parametrize(("code", "name", "make"), LAYERS_THAT_HELP)
+def test_a_layer_that_is_put_into_the_model_removes_the_finding(monkeypatch, code, name, make):
+    x = COLUMNS if code == "D1" else X
+    report = _by(monkeypatch, name, make(), x)
+    (found,) = [each for each in report.remedies if each.code == code]
+    model = make()
+    weights = model.get_weights()
+    other, same = _by_hand(found.line, model, x)
+    assert same is x
+    assert code not in {each.code for each in initscope.inspect(other, x, Y).findings}
+    assert other.loss == "mse"
+    held = {id(v) for v in other.variables}
+    assert all(id(v) in held for v in model.trainable_variables)
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def _behind(norm):
+    model = keras.Sequential(
+        [
+            keras.Input((12,)),
+            norm,
+            *(layers.Dense(8, "tanh", kernel_initializer=_normal(0.01)()) for _ in range(5)),
+            layers.Dense(3),
+        ]
+    )
+    model.compile("adam", "mse")
+    return model
+
+
+def _of_two_heads():
+    x = given = keras.Input((12,))
+    for _ in range(5):
+        x = layers.Dense(8, "tanh", kernel_initializer=_normal(0.01)())(x)
+    model = keras.Model(given, [layers.Dense(3)(x), layers.Dense(3)(x)])
+    model.compile("adam", ["mse", "mse"])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "y"),
+    [
+        (lambda: own()[0], Y),
+        pytest.param(lambda: _behind(layers.RMSNormalization()), Y, marks=pytest.mark.slow),
+        pytest.param(_of_two_heads, [Y, Y], marks=pytest.mark.slow),
+    ],
+)
+def test_no_normalization_is_offered_where_there_is_no_place_for_it(monkeypatch, make, y):
+    """In a subclassed model, beside another one, before several heads."""
+    report = _by(monkeypatch, "batch_normalized", make(), X, y)
+    assert "F1" in {each.code for each in report.findings}
+    assert report.remedies == ()
+    assert any("nothing removes" in note and "F1" in note for note in report.notes)
+
+
+@pytest.mark.slow
+def test_of_each_kind_one_remedy_is_shown(monkeypatch):
+    chosen = ("drawn_anew", "calibrated", "batch_normalized")
+    monkeypatch.setattr(trying, "REMEDIES", {name: REMEDIES[name] for name in chosen})
+    model = _compiled(depth=5, activation="tanh", kernel=_normal(0.01))
+    shown = [each.words for each in initscope.inspect(model, X, Y, remedies=True).remedies]
+    assert shown == [REMEDIES["drawn_anew"].words, REMEDIES["batch_normalized"].words]
+
+
+_SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        pytest.param("F4", "standardized", marks=_SLOW),
+        pytest.param("F4", "adapted", marks=_SLOW),
+        pytest.param("F5", "drawn_anew", marks=_SLOW),
+        pytest.param("B1", "batch_normalized", marks=_SLOW),
+        ("D2", "filled"),
+        pytest.param("N2", "drawn_anew", marks=_SLOW),
+        pytest.param("W2", "another_rate", marks=_SLOW),
+        ("W3", "another_rate"),
+    ],
+)
+def test_faults_of_weights_data_numbers_and_rates_are_mended(monkeypatch, code, name):
+    """The finding goes, and no other one comes."""
+    model, x, y = FAULTY[code].compiled()
+    report = _by(monkeypatch, name, model, x, y)
+    assert [each.code for each in report.findings] == [code]
+    (found,) = report.remedies
+    assert (found.code, found.remaining) == (code, ())
+    again, _, _ = FAULTY[code].compiled()
+    assert initscope.inspect(*_by_hand(found.line, again, x), y).findings == ()
+
+
+def test_what_a_single_look_cannot_find_has_no_remedy_to_be_tried():
+    """Drift is seen from look to look; the output is one number only after some training."""
+    assert not {"W4", "D3"} & set().union(*(each.codes for each in REMEDIES.values()))
 
 
 def test_a_healthy_network_is_not_tried_on(monkeypatch):

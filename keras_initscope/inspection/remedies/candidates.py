@@ -21,7 +21,7 @@ _LOOKED_UP = ("Embedding", "StringLookup", "IntegerLookup", "TextVectorization",
 _PACE = 1e-3
 
 
-@remedy(*_INPUTS)
+@remedy(*_INPUTS, kind="inputs")
 def scaled_pixels(scene: Scene) -> str | None:
     """Scale the inputs to the range 0 to 1 (`keras.layers.Rescaling(1 / 255)` in the model)."""
     leaves = keras.tree.flatten(scene.x)
@@ -31,7 +31,7 @@ def scaled_pixels(scene: Scene) -> str | None:
     return "x = x / 255" if len(leaves) == 1 and all(are_pixels) else None
 
 
-@remedy(*_INPUTS)
+@remedy(*_INPUTS, kind="inputs")
 def standardized(scene: Scene) -> str | None:
     """Scale each feature to mean 0 and variance 1 (`keras.layers.Normalization` in the model)."""
     leaves = keras.tree.flatten(scene.x)
@@ -55,7 +55,7 @@ def _standard(name: str, axis: str) -> str:
     return f"({name} - {name}.mean({axis})) / ({name}.std({axis}) + 1e-7)"
 
 
-@remedy("D2", "N1")
+@remedy("D2", "N1", kind="inputs")
 def filled(scene: Scene) -> str | None:
     """Replace what is missing in the inputs by zeros."""
     if all(np.isfinite(array).all() for array in keras.tree.flatten(scene.x) if _is_float(array)):
@@ -69,13 +69,13 @@ def _is_float(array: Any) -> bool:
     return bool(np.issubdtype(array.dtype, np.floating))
 
 
-@remedy(*_WEIGHTS)
+@remedy(*_WEIGHTS, kind="weights")
 def drawn_anew(scene: Scene) -> str | None:
     """Draw the kernels anew, each with the variance that suits its layer and activation."""
     return "initscope.reinitialize(model)"
 
 
-@remedy("U2", "F1", "F4", "B1", "B3")
+@remedy("U2", "F1", "F4", "B1", "B3", kind="biases")
 def biases_at_zero(scene: Scene) -> str | None:
     """Start with biases at zero."""
     biases = [v for v in scene.model.trainable_variables if v.name == "bias"]
@@ -84,13 +84,13 @@ def biases_at_zero(scene: Scene) -> str | None:
     return 'initscope.reinitialize(model, [("bias", "zeros")])'
 
 
-@remedy(*_WEIGHTS)
+@remedy(*_WEIGHTS, kind="weights")
 def by_advice(scene: Scene) -> str | None:
     """Draw the kernels as `advise` recommends for this activation and depth."""
     if not scene.activation or scene.depth < 2:
         return None
     try:
-        chosen = advise(scene.activation, scene.depth).chosen
+        chosen = advise(scene.activation, scene.depth, cost=False).chosen
     except ValueError:  # it is no function of one number
         return None
     rules = [f'("kernel", {chosen.code})']
@@ -98,13 +98,13 @@ def by_advice(scene: Scene) -> str | None:
     return f"initscope.reinitialize(model, [{', '.join(rules)}]{_without_outputs(scene)})"
 
 
-@remedy(*_WEIGHTS)
+@remedy(*_WEIGHTS, kind="weights")
 def calibrated(scene: Scene) -> str | None:
     """Draw orthogonal kernels and scale each layer to unit variance on the data (LSUV)."""
     return "initscope.calibrate(model, x)"
 
 
-@remedy(*_WEIGHTS)
+@remedy(*_WEIGHTS, kind="weights")
 def orthogonal(scene: Scene) -> str | None:
     """Draw orthogonal kernels with the gain of the activation, which scatter least over depth."""
     if not scene.activation:
@@ -114,13 +114,13 @@ def orthogonal(scene: Scene) -> str | None:
     return f"initscope.reinitialize(model, [{rule}]{_without_outputs(scene)})"
 
 
-@remedy("F1", "F3", "B1", "U1")
+@remedy("F1", "F3", "B1", "U1", kind="activations")
 def tanh_for_sigmoid(scene: Scene) -> str | None:
     """Take tanh in the place of sigmoid in the hidden layers."""
     return _replaced(scene, "sigmoid", "tanh")
 
 
-@remedy("F3", "B1", "B2")
+@remedy("F3", "B1", "B2", kind="activations")
 def tailored(scene: Scene) -> str | None:
     """Transform the activations to suit the depth (TAT), with orthogonal kernels."""
     if scene.depth < 2:
@@ -129,7 +129,7 @@ def tailored(scene: Scene) -> str | None:
     return f"initscope.tailor(model)\ninitscope.reinitialize(model, [{rule}])"
 
 
-@remedy("U2", "B3")
+@remedy("U2", "B3", kind="activations")
 def elu_for_relu(scene: Scene) -> str | None:
     """Take ELU in the place of ReLU in the hidden layers, which is nowhere flat."""
     return _replaced(scene, "relu", "elu")
@@ -161,7 +161,7 @@ def _without_outputs(scene: Scene) -> str:
     return ", exclude=model.layers[-1]" if is_head else ""
 
 
-@remedy("D4")
+@remedy("D4", kind="head")
 def sigmoid_for_one(scene: Scene) -> str | None:
     """Take a sigmoid and the binary crossentropy for the one unit of two classes."""
     if "crossentropy" not in str(scene.report.model.loss):
@@ -170,7 +170,7 @@ def sigmoid_for_one(scene: Scene) -> str | None:
     return activated and f'{activated}\nmodel.compile(model.optimizer, "binary_crossentropy")'
 
 
-@remedy("D5")
+@remedy("D5", kind="loss")
 def logits(scene: Scene) -> str | None:
     """Leave the last layer without an activation and tell the loss that it gives logits."""
     old = _acts(scene.model.layers[-1]) if scene.model.layers else ""
@@ -178,7 +178,7 @@ def logits(scene: Scene) -> str | None:
     return f"{activated}{_compiled(scene, True)}"
 
 
-@remedy("D5")
+@remedy("D5", kind="head")
 def probabilities(scene: Scene) -> str | None:
     """Let the last layer give probabilities, and the loss take them."""
     binary = "binary" in str(scene.report.model.loss)
@@ -201,7 +201,7 @@ def _compiled(scene: Scene, from_logits: bool) -> str:
     return f"model.compile(model.optimizer, keras.losses.{kind}(from_logits={from_logits}))"
 
 
-@remedy("W2", "W3", "W4")
+@remedy("W2", "W3", kind="rate")
 def another_rate(scene: Scene) -> str | None:
     """Change the learning rate: a step should move weights by a thousandth of their size."""
     optimizer = getattr(scene.model, "optimizer", None)

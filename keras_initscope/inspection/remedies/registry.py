@@ -56,12 +56,14 @@ class Candidate:
     Args:
         name: Its name.
         codes: Codes of the findings that it is for.
+        kind: What it changes: of each kind the first that helps is enough.
         words: What it does, a sentence.
         line: What is known of a model to the code, or `None` where it does not apply.
     """
 
     name: str
     codes: frozenset[str]
+    kind: str
     words: str
     line: Function
 
@@ -69,7 +71,7 @@ class Candidate:
 REMEDIES: dict[str, Candidate] = {}
 
 
-def remedy(*codes: str) -> Callable[[Function], Function]:
+def remedy(*codes: str, kind: str) -> Callable[[Function], Function]:
     """Register a remedy. Its docstring is what it does, in words.
 
     The code that it returns is executed on a copy, and is offered as it stands: see
@@ -78,6 +80,7 @@ def remedy(*codes: str) -> Callable[[Function], Function]:
 
     Args:
         *codes: Codes of the findings that it is for.
+        kind: What it changes, a word.
 
     Returns:
         A decorator.
@@ -86,7 +89,9 @@ def remedy(*codes: str) -> Callable[[Function], Function]:
     def register(line: Function) -> Function:
         words = " ".join(cleandoc(line.__doc__ or "").split())
         name = line.__name__
-        REMEDIES[name] = Candidate(name=name, codes=frozenset(codes), words=words, line=line)
+        REMEDIES[name] = Candidate(
+            name=name, codes=frozenset(codes), kind=kind, words=words, line=line
+        )
         return line
 
     return register

@@ -17,7 +17,7 @@ import numpy as np
 from keras_initscope import initializers, layers
 from keras_initscope.batches import Batch
 from keras_initscope.diagnosis import RULES
-from keras_initscope.inspection.remedies import candidates
+from keras_initscope.inspection.remedies import candidates, normalizing
 from keras_initscope.inspection.remedies.copying import NoCopyError, copied, untouched
 from keras_initscope.inspection.remedies.registry import REMEDIES, Candidate, Scene
 from keras_initscope.inspection.remedies.values import value_of
@@ -25,7 +25,7 @@ from keras_initscope.model_init import autoinit, calibrate, reinitialize, tailor
 from keras_initscope.prediction.gains import gain
 from keras_initscope.records import Finding, Remedy, Report, Severity
 
-__all__ = ["Trial", "candidates", "tried"]
+__all__ = ["Trial", "candidates", "normalizing", "tried"]
 
 #: Of what helps against one finding so many are shown.
 _SHOWN = 2
@@ -88,9 +88,10 @@ def tried(trial: Trial, report: Report, look: Look) -> tuple[tuple[Remedy, ...],
 
 
 def _is_open(finding: Finding, candidate: Candidate, found: list[Remedy]) -> bool:
-    """Whether a finding wants another remedy: there is none yet that leaves nothing behind."""
+    """Whether a finding wants such a remedy: none of its kind leaves nothing behind yet."""
     clean = [each for each in found if each.code == finding.code and not each.remaining]
-    return finding.code in candidate.codes and len(clean) < _SHOWN
+    kinds = {each.kind for each in REMEDIES.values() for own in clean if each.words == own.words}
+    return finding.code in candidate.codes and len(clean) < _SHOWN and candidate.kind not in kinds
 
 
 def _outcome(
@@ -124,6 +125,7 @@ def _executed(line: str, trial: Trial, x: Any) -> Trial:
     """What is offered is what was run: the code itself, with the names that it may use."""
     names = {"keras": keras, "np": np, "initscope": _PACKAGE, "model": trial.model, "x": x}
     exec(line, names)
+    trial = replace(trial, model=names["model"])
     if names["x"] is x:
         return trial
 
