@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from math import exp, log, log1p, sqrt
 
 from keras_initscope.diagnosis.case import Case, second_moment, signal_share
@@ -83,7 +82,7 @@ def _of_biases(case: Case) -> Evidence | None:
 
 def _is_activated(case: Case, entry: TensorStats) -> bool:
     """Whether the layer, or the next one, has an activation function."""
-    near = [case.layers[entry.tap.layer], *islice(case.following(entry.tap.depth), 1)]
+    near = [case.layers[entry.tap.layer], *case.network.behind(entry.tap.layer)]
     return any(each.activation not in (None, "linear") or each.kind == "ReLU" for each in near)
 
 

@@ -60,6 +60,10 @@ class Network:
                 met[i] = first
         return found
 
+    def behind(self, path: str) -> list[LayerInfo]:
+        """The layers that take what a layer gives."""
+        return [self._layers[i] for i in self._behind[self._place[path]]]
+
     def before(self, path: str) -> set[str]:
         """All layers that what a layer gives depends on, itself among them."""
         found, waiting = set[int](), [self._place[path]] if path in self._place else []
