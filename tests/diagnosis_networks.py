@@ -90,6 +90,12 @@ def binary():
     return x, (y > CLASSES // 2).astype("float32")[:, None]
 
 
+def one_hot():
+    """The usual data, classes as rows of zeros and a one."""
+    x, y = normal()
+    return x, np.eye(CLASSES, dtype="float32")[y]
+
+
 def residual(blocks=4, *, last="he_normal"):
     """A residual network before normalization, branches that end in a kernel of choice."""
     x = start = keras.Input((32,))
@@ -361,6 +367,22 @@ ONE_CAUSE["softmax of one, reshaped"] = (
     "D4",
     Network(
         build=ending(lambda: layers.Dense(1, "softmax"), lambda: layers.Reshape((1,))),
+        data=binary,
+        loss="binary_crossentropy",
+    ),
+)
+ONE_CAUSE["logarithms of zero"] = (
+    "D5",
+    Network(
+        build=ending(lambda: layers.Dense(CLASSES, "relu")),
+        data=one_hot,
+        loss="categorical_crossentropy",
+    ),
+)
+ONE_CAUSE["all probabilities above 1"] = (
+    "D5",
+    Network(
+        build=ending(lambda: layers.Dense(1, bias_initializer=initializers.Constant(9.0))),
         data=binary,
         loss="binary_crossentropy",
     ),
