@@ -112,6 +112,16 @@ def large():
     return initializers.RandomNormal(stddev=1.0, seed=0)
 
 
+def highway(depth):
+    """Layers that let the signal past at first: of their gates biases decide."""
+    x = start = keras.Input((32,))
+    for _ in range(depth):
+        shut = {"kernel_initializer": small(), "bias_initializer": initializers.Constant(-2.0)}
+        gate = layers.Dense(32, "sigmoid", **shut)(x)
+        x = gate * layers.Dense(32, "relu")(x) + (1.0 - gate) * x
+    return keras.Model(start, layers.Dense(CLASSES)(x))
+
+
 class Narrowing(layers.Layer):
     """Gives what it receives, and a tenth of the gradient back."""
 
@@ -471,6 +481,7 @@ HEALTHY |= {
         build=recurrent(layers.LSTM, bias_initializer=LONG, unit_forget_bias=False),
         data=sequences(),
     ),
+    "gates that begin shut": Network(build=lambda: highway(depth=3)),
     "normalized between recurrent layers": Network(
         build=stack(
             lambda: layers.LSTM(32, recurrent_dropout=0.2, dropout=0.2, **_each_step),
