@@ -90,6 +90,12 @@ def binary():
     return x, (y > CLASSES // 2).astype("float32")[:, None]
 
 
+def one_hot():
+    """The usual data, classes as rows of zeros and a one."""
+    x, y = normal()
+    return x, np.eye(CLASSES, dtype="float32")[y]
+
+
 def residual(blocks=4, *, last="he_normal"):
     """A residual network before normalization, branches that end in a kernel of choice."""
     x = start = keras.Input((32,))
@@ -104,6 +110,16 @@ def residual(blocks=4, *, last="he_normal"):
 def large():
     """Weights of variance 1."""
     return initializers.RandomNormal(stddev=1.0, seed=0)
+
+
+def highway(depth):
+    """Layers that let the signal past at first: of their gates biases decide."""
+    x = start = keras.Input((32,))
+    for _ in range(depth):
+        shut = {"kernel_initializer": small(), "bias_initializer": initializers.Constant(-2.0)}
+        gate = layers.Dense(32, "sigmoid", **shut)(x)
+        x = gate * layers.Dense(32, "relu")(x) + (1.0 - gate) * x
+    return keras.Model(start, layers.Dense(CLASSES)(x))
 
 
 class Narrowing(layers.Layer):
@@ -365,6 +381,22 @@ ONE_CAUSE["softmax of one, reshaped"] = (
         loss="binary_crossentropy",
     ),
 )
+ONE_CAUSE["logarithms of zero"] = (
+    "D5",
+    Network(
+        build=ending(lambda: layers.Dense(CLASSES, "relu")),
+        data=one_hot,
+        loss="categorical_crossentropy",
+    ),
+)
+ONE_CAUSE["all probabilities above 1"] = (
+    "D5",
+    Network(
+        build=ending(lambda: layers.Dense(1, bias_initializer=initializers.Constant(9.0))),
+        data=binary,
+        loss="binary_crossentropy",
+    ),
+)
 
 #: Networks that train, though something about them looks like a fault.
 HEALTHY = {
@@ -449,6 +481,7 @@ HEALTHY |= {
         build=recurrent(layers.LSTM, bias_initializer=LONG, unit_forget_bias=False),
         data=sequences(),
     ),
+    "gates that begin shut": Network(build=lambda: highway(depth=3)),
     "normalized between recurrent layers": Network(
         build=stack(
             lambda: layers.LSTM(32, recurrent_dropout=0.2, dropout=0.2, **_each_step),

@@ -7,6 +7,8 @@ from math import exp, log, log1p, sqrt
 from keras_initscope.diagnosis.case import Case, second_moment, signal_share
 from keras_initscope.diagnosis.chain import FEW, examples, hidden, normalized_by
 from keras_initscope.diagnosis.engine import Evidence, rule
+from keras_initscope.diagnosis.heads import activation
+from keras_initscope.diagnosis.recurrent import BOUNDED
 from keras_initscope.records import Quantity, TensorStats
 
 #: Mean of the preactivations in units of their standard deviation over the examples from which on
@@ -65,7 +67,7 @@ def _of_biases(case: Case) -> Evidence | None:
         if (deviation := entry.values["signal"] ** 0.5) > 0
         and biases.get(entry.tap.layer, 0.0) > ASIDE * deviation
         and examples(case, entry) >= FEW
-        and _is_activated(case, entry)
+        and _is_bent(case, entry)
         and normalized_by(case, entry) is None
     }
     if not found:
@@ -80,10 +82,11 @@ def _of_biases(case: Case) -> Evidence | None:
     )
 
 
-def _is_activated(case: Case, entry: TensorStats) -> bool:
-    """Whether the layer, or the next one, has an activation function."""
+def _is_bent(case: Case, entry: TensorStats) -> bool:
+    """Whether the layer, or the next one for it, is nonlinear without end; others saturate."""
     near = [case.layers[entry.tap.layer], *case.network.behind(entry.tap.layer)]
-    return any(each.activation not in (None, "linear") or each.kind == "ReLU" for each in near)
+    names = (activation(each) for each in near)
+    return next((name for name in names if name != "linear"), "sigmoid") not in BOUNDED
 
 
 def _offset(case: Case, entry: TensorStats) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf, log10
 
 from keras_initscope.diagnosis.case import Case
+from keras_initscope.diagnosis.data import output_beside_the_loss
 from keras_initscope.diagnosis.engine import Evidence, rule
 from keras_initscope.records import LIMITS, Quantity, TensorStats
 
@@ -26,7 +27,7 @@ def not_finite(case: Case) -> Evidence | None:
     clip the gradient (`clipnorm`), and start with smaller weights.
     """
     broken = [e for e in case.snapshot.stats if e.values.get("nonfinite_count", 0.0) > 0]
-    if not broken:
+    if not broken or _comes_from_the_loss(case, broken):
         return None
     # What was there first: weights before signals, signals forward, then gradients.
     first = min(broken, key=lambda e: (e.tap.quantity not in _FORWARD, e.tap.depth))
@@ -43,6 +44,12 @@ def not_finite(case: Case) -> Evidence | None:
             f"{len(broken) - 1} other tensors."
         ),
     )
+
+
+def _comes_from_the_loss(case: Case, broken: list[TensorStats]) -> bool:
+    """Whether all is well up to a loss that the outputs do not suit, such as logarithms of zero."""
+    is_forward_sound = all(entry.tap.quantity not in _FORWARD for entry in broken)
+    return is_forward_sound and output_beside_the_loss(case) is not None
 
 
 @rule("N2", silent_for=("N1", "D1", "D2", "F2"))

@@ -9,7 +9,7 @@ from keras_initscope.diagnosis.case import Case, second_moment
 from keras_initscope.records import CANDIDATE, Quantity, TensorStats
 
 #: Activations that are flat far out on both sides.
-_BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "hard_tanh", "softsign", "lecun_tanh")
+BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "hard_tanh", "softmax", "softsign", "lecun_tanh")
 
 
 def candidates(case: Case) -> list[TensorStats]:
@@ -20,7 +20,7 @@ def candidates(case: Case) -> list[TensorStats]:
 
 def bounded(case: Case) -> list[TensorStats]:
     """Those of cells of which the activation function saturates."""
-    return [e for e in candidates(case) if case.layers[e.tap.layer].activation in _BOUNDED]
+    return [e for e in candidates(case) if case.layers[e.tap.layer].activation in BOUNDED]
 
 
 def is_first(case: Case, entry: TensorStats) -> bool:
