@@ -36,13 +36,12 @@ from keras_initscope.presets.losses import BatchLosses
 from keras_initscope.presets.mnist1d import SAMPLES, mnist1d
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
-from keras_initscope.presets.retraining import smoothed
 from keras_initscope.presets.training import accuracy
 
 DEPTH, WIDTH = 5, 100
 BATCH = 100
 LEARNING_RATE = 3e-3
-_NEIGHBOURS = 25  # batches whose mean loss is drawn
+_TOGETHER = 25  # steps in one execution, which is faster; their mean loss is drawn
 _EVERY = 50  # steps from one look at the accuracies to the next
 #: Name to what makes the activation layer, from a seed.
 ACTIVATIONS: Mapping[str, Callable[[int], keras.Layer]] = {
@@ -67,7 +66,7 @@ class Training(NamedTuple):
         train: Accuracy on the signals that it learns from, mean over the last third of the steps.
         test: Accuracy on others, likewise.
         offset: Size of an activation layer's mean over its standard deviation, mean over layers.
-        losses: Of the batches.
+        losses: Means over the batches of an execution.
     """
 
     train: float
@@ -148,12 +147,15 @@ def _outcome(run: Run, activations: Sequence[str], steps: int, seeds: int) -> Ou
 def _picture(run: Run, found: Mapping[str, Sequence[Training]]) -> Path:
     losses, points = {}, {}
     for name, trained in found.items():
-        mean = smoothed(np.mean([each.losses for each in trained], axis=0), _NEIGHBOURS)
-        losses[name] = Curve(measured=(range(_NEIGHBOURS, _NEIGHBOURS + len(mean)), mean))
+        mean = np.mean([each.losses for each in trained], axis=0)
+        steps = range(_TOGETHER, _TOGETHER * (len(mean) + 1), _TOGETHER)
+        losses[name] = Curve(measured=(steps, mean))
         seeds = ([each.offset for each in trained], [each.test for each in trained])
         points[name] = Curve(measured=seeds, joined=False)
     panels = [
-        Panel("Learning, mean over seeds", "training step", "loss of a batch", losses, "y"),
+        Panel(
+            "Learning, mean over seeds", "training step", f"loss of {_TOGETHER} steps", losses, "y"
+        ),
         Panel(
             "After training, one point a seed",
             "mean of activations over their deviation",
@@ -181,7 +183,8 @@ def _trained(activation: str, seed: int, steps: int) -> Training:
     data = mnist1d(seed)
     model = network(activation, seed)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(LEARNING_RATE), loss, jit_compile=False)
+    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    model.compile(optimizer, loss, jit_compile=False, steps_per_execution=_TOGETHER)
     drawn = np.random.default_rng(seed).integers(len(data.train_x), size=steps * BATCH)
     losses, accuracies = BatchLosses(), _Accuracies(data, steps)
     model.fit(
@@ -206,7 +209,7 @@ class _Accuracies(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Look, if it is time."""
-        to_go = self._steps - 1 - batch
+        to_go = max(0, self._steps - 1 - batch)  # the last execution may be shorter
         if to_go % _EVERY == 0 and 3 * to_go <= self._steps:
             train = accuracy(self.model, self._data.train_x, self._data.train_y)
             test = accuracy(self.model, self._data.test_x, self._data.test_y)
