@@ -45,9 +45,9 @@ def _origin(case: Case, layer: LayerInfo) -> LayerInfo:
 
 
 def _before(case: Case, layer: LayerInfo) -> LayerInfo | None:
-    """The layer in front, in forward order."""
-    earlier = [each for each in case.model.layers if each.depth < layer.depth]
-    return earlier[-1] if earlier else None
+    """The layer in front, where it is one."""
+    before = case.network.in_front(layer.path)
+    return before[0] if len(before) == 1 else None
 
 
 def _hands_on(case: Case, before: LayerInfo, layer: LayerInfo) -> bool:

@@ -60,6 +60,10 @@ class Network:
                 met[i] = first
         return found
 
+    def in_front(self, path: str) -> list[LayerInfo]:
+        """The layers that give what a layer takes."""
+        return [self._layers[i] for i in self._before[self._place[path]]]
+
     def behind(self, path: str) -> list[LayerInfo]:
         """The layers that take what a layer gives."""
         return [self._layers[i] for i in self._behind[self._place[path]]]
