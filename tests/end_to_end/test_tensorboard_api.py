@@ -23,6 +23,7 @@ EXPECTED = {
     "lines": SIGNAL,
     "lstm": SIGNAL,
     "lstm/lstm_cell": WEIGHTS,
+    "lstm/lstm_cell/candidate": {"preactivation"},
     "lstm/lstm_cell/recurrent_kernel": {"kernel", "kernel_gradient", "kernel_update"},
     "dense_1": AROUND_ACTIVATION | WEIGHTS,
     # The crossentropy goes back to the logits, past the softmax.
