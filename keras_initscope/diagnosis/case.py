@@ -17,6 +17,9 @@ from keras_initscope.records import CANDIDATE, LayerInfo, ModelInfo, Quantity, S
 
 #: Nodes that a slope over depth is taken from at most; of more, evenly spread ones.
 _POINTS = 64
+#: Logarithm of a second moment by which one layer may differ from the others: a width that changes a
+#: hundredfold.
+_JUMP = 5.0
 #: Below it a second moment is zero in float32, whose least normal number this is the square of.
 LEAST = 1e-76
 #: Looks and steps before which nobody can tell whether a loss falls.
@@ -161,12 +164,22 @@ def rise(values: Sequence[float]) -> float:
 
     The median of the slopes between all pairs of layers (Theil and Sen), times the number of steps
     from layer to layer: what single layers do, or the branches of a residual network, is no trend.
+    Nor is the largest step of all, as long as it is one that weights may cause which are right:
+    where the width changes much, as at a bottleneck, they cannot keep both the signal and the
+    gradient (Glorot and Bengio 2010, eq. 10 and 11). Of it counts what is beyond.
     """
     count = len(values)
     if count < 2:
         return 0.0
     chosen = np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int))
     heights = logarithms([values[i] for i in chosen])
+    steps = np.diff(heights) / np.diff(chosen)
+    if len(steps) > 1:
+        largest = np.abs(steps).argmax()
+        usual = np.median(np.delete(steps, largest))
+        excess = steps[largest] - usual
+        steps[largest] = usual + np.sign(excess) * max(0.0, abs(excess) - _JUMP)
+        heights = np.concatenate([[0.0], np.cumsum(steps * np.diff(chosen))])
     i, j = np.triu_indices(len(chosen), 1)
     return float(np.median((heights[j] - heights[i]) / (chosen[j] - chosen[i]))) * (count - 1)
 

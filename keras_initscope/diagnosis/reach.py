@@ -11,7 +11,7 @@ from keras_initscope.records import Quantity, TensorStats
 @rule(
     "B3",
     needs=(Quantity.KERNEL, Quantity.KERNEL_GRADIENT, Quantity.ACTIVATION),
-    silent_for=("N1", "D1", "F1", "U1", "U2", "D4", "D5"),
+    silent_for=("N1", "D1", "F1", "F2", "U1", "U2", "D4", "D5"),
     whole=True,
 )
 def no_gradient(case: Case) -> Evidence | None:

@@ -71,7 +71,7 @@ def _factor(change: float) -> str:
     return f"{10 ** abs(change / 2 * log10(exp(1))):.2g}"
 
 
-@rule("F1", needs=_FORWARD, silent_for=("N1", "U3"), trend=True)
+@rule("F1", needs=_FORWARD, silent_for=("N1", "U2", "U3"), trend=True)
 def vanishing_signal(case: Case) -> Evidence | None:
     """Vanishing signal.
 
