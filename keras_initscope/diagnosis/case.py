@@ -17,8 +17,8 @@ from keras_initscope.records import CANDIDATE, LayerInfo, ModelInfo, Quantity, S
 
 #: Nodes that a slope over depth is taken from at most; of more, evenly spread ones.
 _POINTS = 64
-#: Logarithm of a second moment by which one layer may differ from the others: a width that changes a
-#: hundredfold.
+#: Logarithm of a second moment by which one layer may differ from the others, which is that of a
+#: width that changes a hundredfold.
 _JUMP = 5.0
 #: Below it a second moment is zero in float32, whose least normal number this is the square of.
 LEAST = 1e-76

@@ -44,7 +44,9 @@ def off_centre(case: Case) -> Evidence | None:
     found = {
         entry.tap.layer: off
         for entry in hidden(case, Quantity.PREACTIVATION)
-        if (off := _offset(case, entry)) > FAR and not _is_centred(case, entry)
+        if (off := _offset(case, entry)) > FAR
+        and not _is_centred(case, entry)
+        and _is_activated(case, entry)
     }
     if not found:
         return _of_biases(case) if case.is_fresh else None
@@ -82,11 +84,20 @@ def _of_biases(case: Case) -> Evidence | None:
     )
 
 
+def _is_activated(case: Case, entry: TensorStats) -> bool:
+    """Whether an activation function follows: a gate that goes into a product may be a constant."""
+    return any(name != "linear" for name in _activations(case, entry))
+
+
 def _is_bent(case: Case, entry: TensorStats) -> bool:
     """Whether the layer, or the next one for it, is nonlinear without end; others saturate."""
-    near = [case.layers[entry.tap.layer], *case.network.behind(entry.tap.layer)]
-    names = (activation(each) for each in near)
+    names = _activations(case, entry)
     return next((name for name in names if name != "linear"), "sigmoid") not in BOUNDED
+
+
+def _activations(case: Case, entry: TensorStats) -> list[str]:
+    near = [case.layers[entry.tap.layer], *case.network.behind(entry.tap.layer)]
+    return [activation(each) for each in near]
 
 
 def _offset(case: Case, entry: TensorStats) -> float:

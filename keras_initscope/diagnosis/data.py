@@ -11,6 +11,9 @@ from keras_initscope.diagnosis.heads import activation, output_layers, source
 from keras_initscope.diagnosis.recurrent import candidates, input_gain, is_first, of_inputs
 from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
+#: Standard deviation of all first preactivations below which nothing of the inputs is felt beside
+#: biases that have taken a few steps of Adam at its usual rate of a thousandth.
+SMALL = 1e-3
 #: Share of an output's mean square that tells examples apart, below which it is one number.
 ONE = 1e-6
 _PROBABILITIES = frozenset({"softmax", "sigmoid", "hard_sigmoid", "sparsemax"})
@@ -26,7 +29,8 @@ def unscaled_input(case: Case) -> Evidence | None:
     The first layer's preactivations are far from the size that activations are made for, and no
     normalization follows: the inputs are not scaled, as pixels from 0 to 255 and columns in
     thousands are not. Saturating activations saturate, others lead to huge outputs, and the first
-    layer's gradient is as large.
+    layer's gradient is as large. Of inputs that are next to nothing the first layer learns as
+    little.
 
     Remedy: Scale the inputs to mean 0 and variance 1, each feature by itself:
     `keras.layers.Normalization` adapted to the training data, or `keras.layers.Rescaling(1 / 255)`
@@ -34,17 +38,20 @@ def unscaled_input(case: Case) -> Evidence | None:
     """
     if not case.is_fresh:  # later it may be the weights that have grown
         return None
-    found = {
-        path: size
+    sizes = {
+        path: (size, size / gain)
         for path, size, gain in (*_of_inputs(case), *_of_sequences(case))
-        if min(size, size / gain) > LARGE
+        if size > 0
     }
+    large = {path: size for path, (size, scaled) in sizes.items() if min(size, scaled) > LARGE}
+    small = {path: size for path, (size, scaled) in sizes.items() if max(size, scaled) < SMALL}
+    found = large or (small if len(small) == len(sizes) else {})
     if not found:
         return None
     first = next(iter(found))
     return Evidence(
         value=found[first],
-        threshold=LARGE,
+        threshold=LARGE if large else SMALL,
         layers=tuple(found),
         message=f"The preactivations of {first}, which sees the inputs, have a standard deviation "
         f"of {found[first]:.3g} over the examples.",
@@ -97,7 +104,7 @@ def broken_input(case: Case) -> Evidence | None:
         threshold=0.0,
         layers=tuple(dict.fromkeys(entry.tap.layer for entry in there)),
         certain=True,
-        message=f"{100 * share:.2g} % of what {there[0].tap.layer} computes of the inputs "
+        message=f"{100 * share:.3g} % of what {there[0].tap.layer} computes of the inputs "
         "are NaN or infinite.",
     )
 
@@ -122,7 +129,7 @@ def constant_output(case: Case) -> Evidence | None:
         value=share,
         threshold=ONE,
         layers=(entries[-1].tap.layer,),
-        message=f"{100 * share:.2g} % of the mean square of {entries[-1].tap.layer} tell examples "
+        message=f"{100 * share:.3g} % of the mean square of {entries[-1].tap.layer} tell examples "
         "apart.",
     )
 

@@ -15,6 +15,11 @@ HEADROOM = 1.0
 _FORWARD = (Quantity.KERNEL, Quantity.BIAS, Quantity.PREACTIVATION, Quantity.ACTIVATION)
 
 
+_SOUND = (
+    " All that the layers give is finite: look at the targets for missing values, and at the loss."
+)
+
+
 @rule("N1", silent_for=("D2",))
 def not_finite(case: Case) -> Evidence | None:
     """Numbers that are not finite.
@@ -32,24 +37,27 @@ def not_finite(case: Case) -> Evidence | None:
     # What was there first: weights before signals, signals forward, then gradients.
     first = min(broken, key=lambda e: (e.tap.quantity not in _FORWARD, e.tap.depth))
     count = sum(e.values["nonfinite_count"] for e in broken)
-    paths = dict.fromkeys(e.tap.layer for e in (first, *broken))
+    paths = [first.tap.layer, *(e.tap.layer for e in broken if e.tap.depth >= first.tap.depth)]
     return Evidence(
         value=count,
         threshold=0.0,
-        layers=tuple(paths),
+        layers=tuple(dict.fromkeys(paths)),
         certain=True,
         message=(
             f"{first.values['nonfinite_count']:.0f} of {first.tap.size} elements of the "
             f"{first.tap.quantity} of {first.tap.layer} are not finite; there are more in "
-            f"{len(broken) - 1} other tensors."
+            f"{len(broken) - 1} other tensors.{_SOUND if _is_forward_sound(broken) else ''}"
         ),
     )
 
 
+def _is_forward_sound(broken: list[TensorStats]) -> bool:
+    return all(entry.tap.quantity not in _FORWARD for entry in broken)
+
+
 def _comes_from_the_loss(case: Case, broken: list[TensorStats]) -> bool:
     """Whether all is well up to a loss that the outputs do not suit, such as logarithms of zero."""
-    is_forward_sound = all(entry.tap.quantity not in _FORWARD for entry in broken)
-    return is_forward_sound and output_beside_the_loss(case) is not None
+    return _is_forward_sound(broken) and output_beside_the_loss(case) is not None
 
 
 @rule("N2", silent_for=("N1", "D1", "D2", "F2"))

@@ -42,12 +42,20 @@ def no_gradient(case: Case) -> Evidence | None:
     ]
     if not dead:
         return None
+    zero = [entry for entry in dead if second_moment(entry) == 0]
+    cause = f" {_listed(paths(zero))} zero throughout." if zero else ""
     return Evidence(
         value=float(len(dead)),
         threshold=0.0,
-        layers=paths(dead),
-        message=f"No gradient reaches the kernels of {len(dead)} of {len(kernels)} layers.",
+        layers=paths(zero or dead),
+        message=f"No gradient reaches the kernels of {len(dead)} of {len(kernels)} layers.{cause}",
     )
+
+
+def _listed(layers: tuple[str, ...]) -> str:
+    if len(layers) == 1:
+        return f"The kernel of {layers[0]} is"
+    return f"The kernels of {layers[0]} and {len(layers) - 1} more are"
 
 
 def _waiting(case: Case) -> set[str]:

@@ -141,8 +141,8 @@ def _collapses(entries: list[TensorStats]) -> Evidence | None:
         threshold=exp(-_limit(values)) * values[0],
         layers=paths([*(entries[place] for place in places), *entries[len(values) :]]),
         message=(
-            f"Of the mean square of {entries[0].tap.layer} {100 * values[0]:.2g} % tell examples "
-            f"apart, of that of {entries[len(values) - 1].tap.layer} {100 * values[-1]:.2g} %."
+            f"Of the mean square of {entries[0].tap.layer} {100 * values[0]:.3g} % tell examples "
+            f"apart, of that of {entries[len(values) - 1].tap.layer} {100 * values[-1]:.3g} %."
         ),
     )
 

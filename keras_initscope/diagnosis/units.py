@@ -53,7 +53,7 @@ def _of_slope(entries: list[TensorStats]) -> Evidence | None:
         value=found[worst],
         threshold=STEEP_ENOUGH,
         layers=tuple(found),
-        message=f"The mean slope of the activation of {worst} is {100 * found[worst]:.2g} % of the "
+        message=f"The mean slope of the activation of {worst} is {100 * found[worst]:.3g} % of the "
         f"greatest; it is below {100 * STEEP_ENOUGH:.0f} % in {len(found)} layers.",
     )
 

@@ -227,7 +227,7 @@ def _verdict(first: float, last: float) -> str:
         return "From first to last it did not change."
     if last > first:
         return "From first to last it rose."
-    share = f" to {100 * last / first:.2g} % of what it was" if last > 0 else ""
+    share = f" to {100 * last / first:.3g} % of what it was" if last > 0 else ""
     return f"From first to last it fell{share}."
 
 
