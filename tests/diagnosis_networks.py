@@ -112,6 +112,68 @@ def large():
     return initializers.RandomNormal(stddev=1.0, seed=0)
 
 
+def one_of(depth, deviation):
+    """A stack of which one layer has other weights."""
+    model = mlp(depth, "relu")
+    kernel = model.layers[2 * (depth // 2)].kernel
+    kernel.assign(deviation / 0.18 * kernel)
+    return model
+
+
+def dead_in_the_middle():
+    """Of three layers one whose biases let nothing through."""
+    hidden = [
+        layers.Dense(64, "relu", "he_normal", bias_initializer=initializers.Constant(bias))
+        for bias in (0.0, -20.0, 0.0)
+    ]
+    return keras.Sequential([keras.Input((32,)), *hidden, layers.Dense(CLASSES)])
+
+
+def encoders(kernel, blocks=5):
+    """Transformer blocks without normalization, their dense layers with a kernel of choice."""
+    inputs = x = keras.Input((12, 8))
+    x = layers.Dense(32)(x)
+    for _ in range(blocks):
+        x += layers.MultiHeadAttention(2, 16)(x, x)
+        x += layers.Dense(32, kernel_initializer=kernel())(
+            layers.Dense(64, "relu", kernel_initializer=kernel())(x)
+        )
+    return keras.Model(inputs, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(x)))
+
+
+def bottleneck():
+    """An autoencoder's convolutions and its bottleneck of two units, at Keras' defaults."""
+    inputs = keras.Input((16, 16, 1))
+    x = layers.Conv2D(32, 3, 2, "same", activation="relu")(inputs)
+    x = layers.Conv2D(64, 3, 2, "same", activation="relu")(x)
+    x = layers.Dense(2)(layers.Dense(16, "relu")(layers.Flatten()(x)))
+    x = layers.Reshape((4, 4, 64))(layers.Dense(4 * 4 * 64, "relu")(x))
+    x = layers.Conv2DTranspose(64, 3, 2, "same", activation="relu")(x)
+    x = layers.Conv2DTranspose(32, 3, 2, "same", activation="relu")(x)
+    return keras.Model(inputs, layers.Conv2DTranspose(1, 3, 1, "same", activation="sigmoid")(x))
+
+
+def blobs():
+    """Pictures of one bright spot, to be given back."""
+    rng = np.random.default_rng(0)
+    at, grid = rng.uniform(4, 12, (64, 2, 1, 1)), np.mgrid[:16, :16]
+    x = np.exp(-np.square(grid - at).sum(1) / 8)[..., None].astype("float32")
+    return x, x
+
+
+def spatial_gates(blocks=3):
+    """Gates across positions that begin as the constant one (Liu et al. 2021, gMLP)."""
+    inputs = x = keras.Input((12, 8))
+    x = layers.Dense(32)(x)
+    for _ in range(blocks):
+        u, v = keras.ops.split(layers.Dense(64, "gelu")(layers.LayerNormalization()(x)), 2, -1)
+        gate = layers.Dense(
+            12, kernel_initializer=initializers.RandomUniform(-1e-3, 1e-3), bias_initializer="ones"
+        )(layers.Permute((2, 1))(layers.LayerNormalization()(v)))
+        x += layers.Dense(32)(u * layers.Permute((2, 1))(gate))
+    return keras.Model(inputs, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(x)))
+
+
 def highway(depth):
     """Layers that let the signal past at first: of their gates biases decide."""
     x = start = keras.Input((32,))
@@ -294,6 +356,22 @@ ONE_CAUSE = {
             )
         ),
     ),
+    "one layer of next to nothing": (
+        "F1",
+        Network(build=lambda: one_of(10, 1e-6)),
+    ),
+    "inputs of next to nothing": (
+        "D1",
+        Network(build=lambda: mlp(3, "relu"), data=scaled([1e-5] * 32)),
+    ),
+    "units that are dead in the middle": (
+        "U2",
+        Network(build=dead_in_the_middle),
+    ),
+    "attention saturated by what explodes before": (
+        "F2",
+        Network(build=lambda: encoders(large), data=sequences()),
+    ),
     "unscaled inputs before tanh": (
         "D1",
         Network(build=lambda: mlp(5, "tanh", "glorot_uniform"), data=scaled([1e4, *[1.0] * 31])),
@@ -402,6 +480,8 @@ ONE_CAUSE["all probabilities above 1"] = (
 HEALTHY = {
     "tanh, 40 deep": Network(build=lambda: mlp(40, "tanh", "glorot_uniform")),
     "ReLU, 30 deep": Network(build=lambda: mlp(30, "relu", width=128)),
+    "convolutions around a bottleneck": Network(build=bottleneck, data=blobs, loss="mse"),
+    "spatial gates": Network(build=spatial_gates, data=sequences()),
     "zero head": Network(
         build=lambda: mlp(4, "relu", head=lambda: layers.Dense(CLASSES, kernel_initializer="zeros"))
     ),

@@ -48,7 +48,12 @@ def _fast(speeds: dict[str, float]) -> dict[str, float]:
     return {path: speed for path, speed in speeds.items() if WHOLE < speed < inf}
 
 
-@rule("W2", needs=(*_KERNEL, *_UPDATE), silent_for=("N1", "B3", "F1", "B1", "U1", "U2"), whole=True)
+@rule(
+    "W2",
+    needs=(*_KERNEL, *_UPDATE),
+    silent_for=("N1", "B3", "D1", "F1", "B1", "U1", "U2"),
+    whole=True,
+)
 def frozen_weights(case: Case) -> Evidence | None:
     """Frozen weights.
 

@@ -155,3 +155,13 @@ def test_a_history_stays_bounded_and_keeps_first_and_last():
     assert (steps[0], steps[-1]) == (0, 299)
     assert len(steps) >= 10
     assert steps == sorted(steps)
+
+
+def test_consequences_of_an_alarm_are_not_told_later(script):
+    seen, _ = script
+    course = Course(MODEL)
+    seen["F1", 0] = seen_in("a", certain=True)
+    seen["B1", 1] = seen_in("c")
+    for step in (0, 1):
+        course.take(look(step), (), None)
+    assert [finding.code for finding in course.findings] == ["F1"]

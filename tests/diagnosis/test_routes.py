@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_initscope import inspect
-from keras_initscope.diagnosis.case import concerned
+from keras_initscope.diagnosis.case import concerned, rise
 from keras_initscope.diagnosis.routes import Network
 from keras_initscope.records import LayerInfo
 
@@ -59,6 +59,21 @@ def test_a_normalization_undoes_a_scale_where_it_follows_on_each_way():
 def test_a_long_ladder_of_forks_takes_no_time():
     edges = {"0": [], "1": ["0"]} | {str(i): [str(i - 1), str(i - 2)] for i in range(2, 400)}
     assert len(network(edges).normalized_by) == 0
+
+
+@pytest.mark.parametrize(
+    ("heights", "whole"),
+    [
+        ([0, 1, 2, 3, 4], 4.0),
+        ([0, 0, -5, -5, -5], 0.0),  # a bottleneck
+        ([0, 0, -9, -9, -9], -14 / 3),  # of the excess, pairs of layers that span it
+        ([0, 6], 6.0),  # two layers alone
+        ([0, 2, 0, 2, 0, 2], 0.0),  # branches and what they are added to
+    ],
+)
+def test_a_trend_is_what_most_layers_have(heights, whole):
+    assert rise(np.exp(heights)) == pytest.approx(whole, abs=1e-9)
+    assert rise(np.exp(-np.array(heights))) == pytest.approx(-whole, abs=1e-9)
 
 
 @pytest.mark.parametrize(

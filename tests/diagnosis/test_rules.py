@@ -1,5 +1,6 @@
 """Each rule on a network that it is made for, and all of them on networks that are well."""
 
+import numpy as np
 import pytest
 from diagnosis_networks import FAULTY, HEALTHY, ONE_CAUSE
 
@@ -34,3 +35,21 @@ def test_one_cause_is_one_finding(name):
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_network_is_left_alone(name):
     assert _codes(HEALTHY[name]) == []
+
+
+def test_zero_kernels_are_named_and_not_what_is_well_before_them():
+    _, network = ONE_CAUSE["zeros in the middle"]
+    model, x, y = network.compiled()
+    (finding,) = inspect(model, x, y).findings
+    assert finding.layers == (model.layers[1].name,)
+    assert "zero throughout" in finding.message
+
+
+def test_targets_are_blamed_where_all_before_them_is_finite():
+    model, x, y = FAULTY["F1"].compiled()
+    model.compile("sgd", "mse")
+    targets = np.eye(model.output_shape[-1])[y]
+    targets[0, 0] = np.nan
+    (finding,) = inspect(model, x, targets).findings
+    assert finding.code == "N1"
+    assert "look at the targets" in finding.message
