@@ -356,6 +356,22 @@ ONE_CAUSE = {
             )
         ),
     ),
+    "small weights at each step": (
+        "F1",
+        Network(
+            build=stack(
+                *(
+                    lambda: layers.TimeDistributed(
+                        layers.Dense(32, "relu", kernel_initializer=small())
+                    )
+                    for _ in range(6)
+                ),
+                lambda: layers.LSTM(8),
+                shape=(12, 8),
+            ),
+            data=sequences(),
+        ),
+    ),
     "one layer of next to nothing": (
         "F1",
         Network(build=lambda: one_of(10, 1e-6)),
@@ -481,6 +497,19 @@ HEALTHY = {
     "tanh, 40 deep": Network(build=lambda: mlp(40, "tanh", "glorot_uniform")),
     "ReLU, 30 deep": Network(build=lambda: mlp(30, "relu", width=128)),
     "convolutions around a bottleneck": Network(build=bottleneck, data=blobs, loss="mse"),
+    "the same at each step": Network(
+        build=stack(
+            *(
+                lambda: layers.TimeDistributed(
+                    layers.Dense(32, "relu", kernel_initializer="he_normal")
+                )
+                for _ in range(6)
+            ),
+            lambda: layers.LSTM(8),
+            shape=(12, 8),
+        ),
+        data=sequences(),
+    ),
     "spatial gates": Network(build=spatial_gates, data=sequences()),
     "zero head": Network(
         build=lambda: mlp(4, "relu", head=lambda: layers.Dense(CLASSES, kernel_initializer="zeros"))

@@ -11,6 +11,10 @@ from collections.abc import Iterable
 from keras_initscope.diagnosis.case import Case, second_moment
 from keras_initscope.records import LayerInfo, Quantity, TensorStats
 
+_GIVEN_ON = {
+    Quantity.PREACTIVATION: Quantity.ACTIVATION,
+    Quantity.PREACTIVATION_GRADIENT: Quantity.ACTIVATION_GRADIENT,
+}
 #: Standard deviation that the preactivations of the first layer have at most where inputs and
 #: weights suit each other: ten times of what they are meant to be.
 LARGE = 10.0
@@ -24,7 +28,18 @@ def weighted(case: Case, quantity: Quantity) -> list[TensorStats]:
     One that starts at zero, as a head or the end of a residual branch may, takes no part in a
     trend: it grows with the first step.
     """
-    return [entry for entry in case.of(quantity) if entry.tap.layer in case.weighted]
+    known = [entry for entry in case.of(quantity) if entry.tap.layer in case.weighted]
+    return sorted([*known, *_of_each_step(case, quantity)], key=lambda entry: entry.tap.depth)
+
+
+def _of_each_step(case: Case, quantity: Quantity) -> list[TensorStats]:
+    """What `TimeDistributed` gives on, in place of what is out of sight in its loop over steps."""
+    loops = {each.path for each in case.model.layers if each.kind == "TimeDistributed"}
+    if not loops or quantity not in _GIVEN_ON:
+        return []
+    seen = {entry.tap.layer.rpartition("/")[0] for entry in case.of(quantity)}
+    unseen = loops & {path.rpartition("/")[0] for path in case.weighted} - seen
+    return [entry for entry in case.of(_GIVEN_ON[quantity]) if entry.tap.layer in unseen]
 
 
 def hidden(case: Case, quantity: Quantity) -> list[TensorStats]:
