@@ -9,6 +9,7 @@ from functools import lru_cache
 from math import inf, nan
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_initscope.activations import as_nonlinearity
@@ -99,11 +100,17 @@ def advise(
     if width is not None:
         width = whole("width", width, 1)
     phi = as_nonlinearity(activation)
+    if not phi.max_slope > 0:
+        raise ValueError(
+            "Argument `activation` must be a function that changes with its input: of a constant "
+            f"no initializer makes a network. Received: activation={activation!r}, of slope 0."
+        )
     chosen, pairings = choice_of(activation, phi, depth, structure)
     pairing = next(each for each in pairings if each.code == chosen.code)
     point = _point(phi, chosen) if structure == "plain" else None
     return Advice(
         activation=phi.name,
+        written=_written(phi.name),
         depth=depth,
         structure=structure,
         chosen=pairing,
@@ -120,6 +127,15 @@ def advise(
         notes=_notes(phi, depth, width, point, pairing, structure),
         corrections=CORRECTIONS.get(phi.name.partition("(")[0], ()),
     )
+
+
+def _written(name: str) -> str:
+    """The name where Keras knows it, else what the caller has."""
+    try:
+        keras.activations.get(name)
+    except ValueError:
+        return "activation"
+    return f'"{name}"'
 
 
 def _point(phi: Nonlinearity, chosen: Candidate) -> Criticality:

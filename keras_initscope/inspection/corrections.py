@@ -18,7 +18,8 @@ CORRECTIONS: dict[str, tuple[str, ...]] = {
     "relu": (
         "That a ReLU does not care whether the variance is 1 or 100: its output, the loss and the "
         "learning rate that fits scale with it.",
-        "That Glorot's variance will do: signal and gradient halve at each layer.",
+        "That Glorot's variance will do: the mean squares of signal and gradient halve at each "
+        "layer.",
     ),
     "leaky_relu": (
         "That a slope of .01 cures the one-signed gradients of ReLU: it hardly changes them; ELU "

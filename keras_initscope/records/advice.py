@@ -90,6 +90,7 @@ class Advice:
 
     Args:
         activation: Name of the activation.
+        written: The activation as it is given to a layer, in code.
         depth: Number of layers.
         structure: `"plain"`, `"residual"` or `"normalized"`.
         chosen: What is recommended.
@@ -108,6 +109,7 @@ class Advice:
     """
 
     activation: str
+    written: str
     depth: int
     structure: str
     chosen: Pairing
@@ -148,8 +150,7 @@ class Advice:
             imports.append("import keras_initscope as initscope")
         arguments = [f"kernel_initializer={code}"]
         arguments += [f"bias_initializer={bias}"] if bias != '"zeros"' else []
-        written = f'"{self.activation}"' if self.activation.isidentifier() else "activation"
-        lines = [f"    {each}," for each in ("units", written, *arguments)]
+        lines = [f"    {each}," for each in ("units", self.written, *arguments)]
         return "\n".join([*imports, "", "layer = keras.layers.Dense(", *lines, ")"])
 
     def markdown(self) -> str:

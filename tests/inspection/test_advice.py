@@ -290,3 +290,16 @@ def test_signal_mean_and_saturation_are_those_of_drawn_networks(activation):
     said = (chosen.mean, chosen.saturated, 2 * np.log(chosen.signal))
     off = np.abs(np.mean(found, axis=0) - said)
     assert np.all(off < 5 * error + 0.01)
+
+
+@pytest.mark.parametrize(
+    ("activation", "written"),
+    [("relu", '"relu"'), (keras.layers.PReLU(), "activation"), (keras.ops.tanh, '"tanh"')],
+)
+def test_an_activation_is_written_by_a_name_that_keras_knows(activation, written):
+    assert f"    {written},\n" in initscope.advise(activation, 5, cost=False).code
+
+
+def test_of_a_constant_nothing_is_advised():
+    with pytest.raises(ValueError, match="a function that changes with its input"):
+        initscope.advise(lambda x: 0 * x, 5)
