@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from keras_initscope.diagnosis.case import Case
-from keras_initscope.diagnosis.engine import RULES, diagnose
+from keras_initscope.diagnosis.engine import diagnose, is_explained
 from keras_initscope.records import Finding, ModelInfo, Severity, Snapshot
 from keras_initscope.records.history import remember
 
@@ -82,8 +82,8 @@ class Course:
 
     def _is_explained(self, finding: Finding) -> bool:
         """Whether it follows from what did harm before: a NaN in the data is one in all weights."""
-        causes = RULES[finding.code].silent_for
-        return any(known.has_alarmed and known.finding.code in causes for known in self._known)
+        alarms = {known.finding.code for known in self._known if known.has_alarmed}
+        return is_explained(finding, alarms)
 
     def _note(self, finding: Finding) -> None:
         same = [known for known in self._known if _is_same(known, finding)]

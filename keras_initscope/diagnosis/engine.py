@@ -6,7 +6,7 @@ Owns the registry and the merging of what is found: one cause, one finding. Know
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from inspect import cleandoc
 
@@ -150,6 +150,11 @@ def diagnose(case: Case) -> tuple[Finding, ...]:
     ]
     findings = [_finding(case, each, evidence) for each, evidence in kept]
     return tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.ALARM))
+
+
+def is_explained(finding: Finding, by: Collection[str]) -> bool:
+    """Whether a finding is a consequence of what rules of some codes have found."""
+    return not RULES[finding.code].silent_for.isdisjoint(by)
 
 
 def _finding(case: Case, each: Rule, evidence: Evidence) -> Finding:

@@ -21,11 +21,11 @@ def look(step=0, entries=0, **kwargs):
 
 @pytest.fixture
 def script(monkeypatch):
-    """What F1 and B1, the only rules, see at each step; and the cases that they are asked of."""
+    """What F1, B1 and U1, which follows from F1, see at each step; and the cases asked of."""
     monkeypatch.setattr(engine, "RULES", {})
     seen, cases = {}, []
 
-    for code in ("F1", "B1"):
+    for code, causes in {"F1": (), "B1": (), "U1": ("F1",)}.items():
 
         def judge(case, code=code):
             """Something is wrong.
@@ -37,7 +37,7 @@ def script(monkeypatch):
             cases.append(case)
             return seen.get((code, case.snapshot.step))
 
-        rule(code)(judge)
+        rule(code, silent_for=causes)(judge)
     return seen, cases
 
 
@@ -161,7 +161,7 @@ def test_consequences_of_an_alarm_are_not_told_later(script):
     seen, _ = script
     course = Course(MODEL)
     seen["F1", 0] = seen_in("a", certain=True)
-    seen["B1", 1] = seen_in("c")
+    seen["U1", 1] = seen["B1", 1] = seen_in("c")
     for step in (0, 1):
         course.take(look(step), (), None)
-    assert [finding.code for finding in course.findings] == ["F1"]
+    assert [finding.code for finding in course.findings] == ["F1", "B1"]
