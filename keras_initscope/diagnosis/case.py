@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, log
+from typing import Any
 
 import numpy as np
 
@@ -132,6 +133,9 @@ class Case:
         return late - _FALLEN * known[0] > 0 if known[0] > 0 else late >= known[0]
 
 
+_Floats = np.ndarray[Any, np.dtype[Any]]
+
+
 def second_moment(stats: TensorStats) -> float:
     """`E x^2`."""
     return stats.values["root_mean_square"] ** 2
@@ -173,15 +177,20 @@ def rise(values: Sequence[float]) -> float:
         return 0.0
     chosen = np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int))
     heights = logarithms([values[i] for i in chosen])
+    slope = _median_slope(chosen, heights)
     steps = np.diff(heights) / np.diff(chosen)
     if len(steps) > 1:
-        largest = np.abs(steps).argmax()
-        usual = np.median(np.delete(steps, largest))
-        excess = steps[largest] - usual
-        steps[largest] = usual + np.sign(excess) * max(0.0, abs(excess) - _JUMP)
-        heights = np.concatenate([[0.0], np.cumsum(steps * np.diff(chosen))])
-    i, j = np.triu_indices(len(chosen), 1)
-    return float(np.median((heights[j] - heights[i]) / (chosen[j] - chosen[i]))) * (count - 1)
+        way = np.sign(slope)
+        largest = (way * steps).argmax()
+        beyond = way * (steps[largest] - np.median(np.delete(steps, largest)))
+        steps[largest] -= way * min(max(0.0, beyond), _JUMP)
+        slope = _median_slope(chosen, np.concatenate([[0.0], np.cumsum(steps * np.diff(chosen))]))
+    return slope * (count - 1)
+
+
+def _median_slope(places: _Floats, heights: _Floats) -> float:
+    i, j = np.triu_indices(len(places), 1)
+    return float(np.median((heights[j] - heights[i]) / (places[j] - places[i])))
 
 
 def concerned(values: Sequence[float], by: float) -> list[int]:

@@ -67,6 +67,7 @@ def test_a_long_ladder_of_forks_takes_no_time():
         ([0, 1, 2, 3, 4], 4.0),
         ([0, 0, -5, -5, -5], 0.0),  # a bottleneck
         ([0, 0, -9, -9, -9], -14 / 3),  # of the excess, pairs of layers that span it
+        ([0, -1, -2, 3, 2, 1, 0], -4.8),  # what a branch brings back makes it no stronger
         ([0, 6], 6.0),  # two layers alone
         ([0, 2, 0, 2, 0, 2], 0.0),  # branches and what they are added to
     ],
