@@ -279,14 +279,14 @@ def test_branches_and_gates_are_told_apart():
     x = layers.Conv2D(4, 3, padding="same", name="conv")(given)
     gate = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
     gate = layers.Conv2D(4, 1, activation="sigmoid", name="gate")(gate)
-    scaled = layers.Multiply(name="multiply")([x, gate])
+    scaled = layers.Multiply(name="product")([x, gate])
     y = layers.Conv2D(4, 1, name="end")(keras.ops.relu(scaled * gate + given) + x)
     assert parents(keras.Model(given, y)) == {
         "conv": (),
         "pool": ("conv",),
         "gate": ("pool",),
-        "multiply": ("conv",),
-        "end": ("conv", "multiply"),
+        "product": ("conv",),
+        "end": ("conv", "product"),
     }
 
 
