@@ -72,13 +72,25 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="list the preset experiments")
     listing.set_defaults(command=_list)
 
-    run = commands.add_parser("run", help="run a preset experiment")
-    run.add_argument("name", metavar="NAME", help="one of those that `initscope list` shows")
+    run = commands.add_parser("run", help="run a preset experiment, or all of them")
+    which = run.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "name", metavar="NAME", nargs="?", help="one of those that `initscope list` shows"
+    )
+    which.add_argument("--all", action="store_true", help="run all presets, one after another")
     run.add_argument(
         "--log-dir", metavar="D", help="directory for its files (default: runs/NAME)", type=Path
     )
     run.add_argument("--seed", metavar="N", help="seed (default: %(default)s)", type=int, default=0)
+    run.add_argument("--seeds", metavar="K", help="run from K seeds", type=int)
     run.add_argument("--quick", action="store_true", help="take the shorter protocol")
+    run.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a parameter of the preset, such as depth=30; several values are separated by commas",
+    )
     run.set_defaults(command=_run)
 
     look = commands.add_parser("inspect", help="see what a model does with signal and gradient")
@@ -123,15 +135,40 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    log_dir = arguments.log_dir or Path("runs") / arguments.name
-    print(f"{arguments.name}: {presets.get(arguments.name).summary}\n", flush=True)
-    result = presets.run(
-        arguments.name, log_dir, arguments.seed, arguments.quick, progress=_progress()
-    )
+    if not arguments.all:
+        log_dir = arguments.log_dir or Path("runs") / arguments.name
+        return 0 if _run_one(arguments, arguments.name, log_dir).met else 1
+    if arguments.set:
+        raise CommandError("--set is for one preset: name it, in place of --all.")
+    return _run_all(arguments)
+
+
+def _run_one(arguments: argparse.Namespace, name: str, log_dir: Path) -> Result:
+    values = presets.parsed(name, arguments.set)
+    experiment = presets.build(name, arguments.seed, arguments.quick, **values)
+    print(f"{name}: {experiment.summary}\n", flush=True)
+    result = experiment.run(arguments.seeds, log_dir, _progress())
     print(f"\n{result}\n")
     print("\n".join(f"wrote {path}" for path in result.files))
     print(_conclusion(result))
-    return 0 if result.met else 1
+    return result
+
+
+def _run_all(arguments: argparse.Namespace) -> int:
+    """All of them, whatever becomes of one; a table of them at the end."""
+    rows = []
+    for name in presets.names():
+        started = time.perf_counter()
+        try:
+            result = _run_one(arguments, name, (arguments.log_dir or Path("runs")) / name)
+            outcome = _conclusion(result)
+        except Exception as error:  # the others are run all the same
+            outcome = f"FAILED: {type(error).__name__}: {error}"
+            print(f"{name}: {outcome}", file=sys.stderr)
+        rows.append((name, f"{time.perf_counter() - started:.0f}", outcome))
+        print(flush=True)
+    print(aligned(("preset", "seconds", "outcome"), rows, (True, False, True)))
+    return int(any("FAILED" in outcome for _, _, outcome in rows))
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
@@ -210,6 +247,8 @@ def _conclusion(result: Result) -> str:
     count = len(result.verdicts)
     if failed:
         return f"{failed} of {count} expectations FAILED."
+    if not count:
+        return "No expectations: they are about the preset's own parameters."
     return f"All {count} expectations are met."
 
 

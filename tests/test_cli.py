@@ -65,6 +65,10 @@ def test_run_writes_to_a_folder_of_the_preset_by_default(in_folder):
     assert (in_folder / "runs" / "small-weights" / "table.csv").is_file()
 
 
+def no_networks():
+    return {}
+
+
 def test_a_failed_expectation_gives_exit_code_1(in_folder, capsys, monkeypatch):
     presets.names()
     monkeypatch.setattr(registry, "_presets", {})
@@ -75,7 +79,7 @@ def test_a_failed_expectation_gives_exit_code_1(in_folder, capsys, monkeypatch):
         measure=presets.cell("value"),
     )
 
-    @presets.preset("wrong", expects=[claim])
+    @presets.preset("wrong", expects=[claim], networks=no_networks)
     def wrong(run: presets.Run) -> presets.Outcome:
         """Fails."""
         return presets.Outcome(rows=[{"value": 2.0}])
@@ -416,3 +420,58 @@ def test_what_cannot_be_reported_gives_exit_code_2(in_folder, capsys, log_dir, w
     captured = capsys.readouterr()
     assert re.match(f"initscope: .*{words}", captured.err)
     assert captured.out == ""
+
+
+@pytest.fixture
+def two_presets(monkeypatch):
+    """A catalogue of one preset that works and one that breaks."""
+    presets.names()
+    monkeypatch.setattr(registry, "_presets", {})
+
+    @presets.preset("works", expects=[], networks=no_networks)
+    def works(
+        run: presets.Run, depth: tuple[int, ...] = (1,), rate: float = 0.5
+    ) -> presets.Outcome:
+        """Works."""
+        return presets.Outcome(rows=[{"depth": len(depth), "rate": rate, "from": run.seed}])
+
+    @presets.preset("breaks", expects=[], networks=no_networks)
+    def breaks(run: presets.Run) -> presets.Outcome:
+        """Breaks."""
+        raise RuntimeError("out of luck")
+
+
+def test_parameters_are_set(two_presets, in_folder, capsys):
+    arguments = ["run", "works", "--set", "depth=10,30", "--set", "rate=2", "--seeds", "2"]
+    assert main(arguments) == 0
+    table = Path("runs/works/table.csv").read_text().split()
+    assert table == ["seed,depth,rate,from", "0,2,2.0,0", "1,2,2.0,1"]
+    assert main(["run", "works", "--set", "dept=3"]) == 2
+    assert "no parameter `dept`. Did you mean 'depth'" in capsys.readouterr().err
+
+
+def test_all_are_run_whatever_becomes_of_one(two_presets, in_folder, capsys):
+    assert main(["run", "--all"]) == 1
+    shown = capsys.readouterr().out.splitlines()[-2:]
+    nothing_claimed = "No expectations: they are about the preset's own parameters."
+    assert [line.split() for line in shown] == [
+        ["breaks", "0", "FAILED:", "RuntimeError:", "out", "of", "luck"],
+        [
+            "works",
+            "0",
+            *[
+                "No",
+                "expectations:",
+                "they",
+                "are",
+                "about",
+                "the",
+                "preset's",
+                "own",
+                "parameters.",
+            ],
+        ],
+    ]
+    assert Path("runs/works/table.csv").is_file()
+    assert main(["run", "--all", "--set", "depth=3"]) == 2
+    assert main(["run", "--all", "works"]) == 2

@@ -4,8 +4,10 @@ Owns the presets, one family a file, and the way to find and run them. Uses the 
 user would; never reaches into them, and never prints: a run reports progress to whoever asked.
 """
 
-from keras_initscope.presets.parameters import Parameter
-from keras_initscope.presets.registry import Preset, Run, get, names, preset, run
+from keras_initscope.presets.data import Data
+from keras_initscope.presets.experiment import Experiment, Networks, Trial
+from keras_initscope.presets.parameters import Choice, Parameter
+from keras_initscope.presets.registry import Preset, Run, get, names, preset
 from keras_initscope.presets.result import (
     Expectation,
     Interval,
@@ -15,20 +17,30 @@ from keras_initscope.presets.result import (
     Verdict,
     cell,
 )
+from keras_initscope.presets.running import build, parsed, run
+from keras_initscope.presets.sources import Source
 
 __all__ = [
+    "Choice",
+    "Data",
     "Expectation",
+    "Experiment",
     "Interval",
+    "Networks",
     "Outcome",
     "Parameter",
     "Preset",
     "PresetError",
     "Result",
     "Run",
+    "Source",
+    "Trial",
     "Verdict",
+    "build",
     "cell",
     "get",
     "names",
+    "parsed",
     "preset",
     "run",
 ]

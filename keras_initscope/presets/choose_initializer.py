@@ -12,7 +12,8 @@ needs n Var(w) near 100, the chaotic edge: of these initializers only the large 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from math import log2
 from typing import Annotated, Any
@@ -21,11 +22,13 @@ import keras
 
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.initializers import HeAverageNormal
+from keras_initscope.presets.data import Data
 from keras_initscope.presets.depth_picture import draw_depth_picture
-from keras_initscope.presets.digits import digits
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
-from keras_initscope.presets.training import steps_per_pass, train
+from keras_initscope.presets.sources import DIGITS, Source
+from keras_initscope.presets.training import BATCH, compiled, steps_per_pass, train
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu")
 INITIALIZERS: Mapping[str, Callable[[Any], keras.initializers.Initializer]] = {
@@ -98,18 +101,42 @@ _EXPECTS = [
 _OUTPUTS = ("tensorboard", "snapshots")
 
 
-@preset("choose-initializer", quick={"epochs": 3, "record_all": False}, expects=_EXPECTS)
+def _networks(depth: int, width: int, epochs: int, data: Source) -> Networks:
+    def trial(activation: str, initializer: str, seed: int) -> Trial:
+        loaded = data.load(seed)
+        model = _network(activation, INITIALIZERS[initializer], [width] * (depth - 1), loaded, seed)
+        steps = epochs * steps_per_pass(loaded)
+        return Trial(compiled(model, _optimizer()), loaded, steps, BATCH, in_turn=True)
+
+    return {
+        f"{activation}, {initializer}": partial(trial, activation, initializer)
+        for activation, initializer in product(ACTIVATIONS, INITIALIZERS)
+    }
+
+
+@preset(
+    "choose-initializer",
+    quick={"epochs": 3, "record_all": False},
+    expects=_EXPECTS,
+    networks=_networks,
+)
 def choose_initializer(
-    run: Run, depth: Depth = 20, width: Count = 100, epochs: Count = 8, record_all: bool = True
+    run: Run,
+    depth: Depth = 20,
+    width: Count = 100,
+    epochs: Count = 8,
+    data: Source = DIGITS,
+    record_all: bool = True,
 ) -> Outcome:
     """Trains 21 deep networks on digits: which initializer suits tanh, sigmoid and ReLU."""
-    data = digits(run.seed)
-    epoch = steps_per_pass(data)
+    loaded = data.load(run.seed)
+    epoch = steps_per_pass(loaded)
     quantities = "all" if record_all else _IN_PICTURE.values()
     rows: list[Row] = []
     looks: dict[str, dict[str, Variances]] = {name: {} for name in ACTIVATIONS}
     for activation, initializer in product(ACTIVATIONS, INITIALIZERS):
-        model = _network(activation, INITIALIZERS[initializer], depth, width, run.seed)
+        widths = [width] * (depth - 1)
+        model = _network(activation, INITIALIZERS[initializer], widths, loaded, run.seed)
         log_dir = run.log_dir / f"{activation}-{initializer}"
         monitor = VarianceMonitor(
             log_dir,
@@ -118,8 +145,7 @@ def choose_initializer(
             outputs=_OUTPUTS,
             on_finding="ignore",
         )
-        optimizer = keras.optimizers.SGD(0.003, momentum=0.9)
-        accuracy = train(model, data, epochs * epoch, optimizer, [monitor])
+        accuracy = train(model, loaded, epochs * epoch, _optimizer(), [monitor])
         look = looks[activation][initializer] = _variances(monitor)
         rows.append(_row(activation, initializer, accuracy, look))
         run.progress(_progress_line(len(rows), rows[-1]))
@@ -128,20 +154,24 @@ def choose_initializer(
     return Outcome(rows=rows, files=[picture])
 
 
+def _optimizer() -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(0.003, momentum=0.9)
+
+
 def _network(
     activation: str,
     initializer: Callable[[Any], keras.initializers.Initializer],
-    depth: int,
-    width: int,
+    widths: Sequence[int],
+    data: Data,
     seed: int,
 ) -> keras.Sequential:
     kernels = initializer(keras.random.SeedGenerator(seed))
     hidden = [
         keras.layers.Dense(width, activation, kernel_initializer=kernels, name=f"hidden_{number}")
-        for number in range(1, depth)
+        for number, width in enumerate(widths, 1)
     ]
-    logits = keras.layers.Dense(10, kernel_initializer=kernels, name="logits")
-    return keras.Sequential([keras.Input((64,)), *hidden, logits])
+    logits = keras.layers.Dense(data.classes, kernel_initializer=kernels, name="logits")
+    return keras.Sequential([keras.Input((data.features,)), *hidden, logits])
 
 
 def _variances(monitor: VarianceMonitor) -> Variances:

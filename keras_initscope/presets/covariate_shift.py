@@ -29,16 +29,18 @@ import numpy as np
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.inspection import inspect
 from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
+from keras_initscope.presets.data import Data, noise
 from keras_initscope.presets.digits import digits
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.findings import findings_of, is_found, nothing_is_found
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
-from keras_initscope.presets.training import train
+from keras_initscope.presets.training import BATCH, compiled, train
 from keras_initscope.records import Quantity
 from keras_initscope.theory.moments import output_mean, second_moment, slope_second_moment
 from keras_initscope.theory.nonlinearities import nonlinearity
 
-WIDTH = 512
+WIDTH, EXAMPLES = 512, 256
 #: Layers of each network: as many as make B2 speak, or keep it silent.
 DEPTHS = {"relu": 40, "tanh": 20, "selu": 20}
 TRAINED_DEPTH, TRAINED_WIDTH = 5, 100
@@ -87,7 +89,20 @@ _EXPECTS = [
 ]
 
 
-@preset("covariate-shift", expects=_EXPECTS)
+def _networks(steps: int) -> Networks:
+    def trained(name: str, seed: int) -> Trial:
+        data = digits(seed)
+        model = compiled(_classifier(name, data, seed), _optimizer())
+        return Trial(model, data, steps, BATCH, in_turn=True)
+
+    def drawn(activation: str, seed: int) -> Trial:
+        return Trial(_deep(activation, seed), noise(WIDTH, EXAMPLES, seed))
+
+    deep = {_deep_title(name): partial(drawn, name) for name in DEPTHS}
+    return {**deep, **{f"{name}, trained": partial(trained, name) for name in NETWORKS}}
+
+
+@preset("covariate-shift", expects=_EXPECTS, networks=_networks)
 def covariate_shift(run: Run, steps: Steps = 220) -> Outcome:
     """Batch normalization: units that hardly drift in training, and a gradient that explodes.
 
@@ -124,16 +139,38 @@ def _network(
     return model
 
 
+def _deep_title(activation: str) -> str:
+    return f"{activation}, {DEPTHS[activation]} normalized layers"
+
+
+def _deep(activation: str, seed: int) -> keras.Sequential:
+    return _network(activation, (WIDTH,) * (DEPTHS[activation] + 1), seed, normalized=True)
+
+
+def _inputs(seed: int) -> Any:
+    return np.random.default_rng(seed).normal(size=(EXAMPLES, WIDTH)).astype("float32")
+
+
+def _classifier(name: str, data: Data, seed: int) -> keras.Sequential:
+    widths = (data.features, *[TRAINED_WIDTH] * TRAINED_DEPTH)
+    model = _network("relu", widths, seed, normalized=NETWORKS[name])
+    kernels = keras.initializers.GlorotNormal(seed=seed)
+    model.add(keras.layers.Dense(data.classes, kernel_initializer=kernels, name="logits"))
+    return model
+
+
+def _optimizer() -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(0.1)
+
+
 def _backward(activation: str, seed: int) -> tuple[dict[str, Any], Curve]:
-    model = _network(activation, (WIDTH,) * (DEPTHS[activation] + 1), seed, normalized=True)
-    x = np.random.default_rng(seed).normal(size=(256, WIDTH)).astype("float32")
-    report = inspect(model, x)
+    report = inspect(_deep(activation, seed), _inputs(seed))
     sizes = report.measured.profile(Quantity.PREACTIVATION_GRADIENT, "root_mean_square")
     squares = [size**2 for path, size in sizes.items() if path.startswith("dense")]
     squares = squares[1:]  # the first layer's inputs are no activations
     theory = growth(activation)
     row = {
-        "network": f"{activation}, {DEPTHS[activation]} normalized layers",
+        "network": _deep_title(activation),
         "growth": (squares[0] / squares[-1]) ** (1 / (len(squares) - 1)),
         "theory": theory,
         "drift": "",
@@ -147,10 +184,7 @@ def _backward(activation: str, seed: int) -> tuple[dict[str, Any], Curve]:
 
 def _trained(run: Run, name: str, steps: int) -> tuple[dict[str, Any], Curve]:
     data = digits(run.seed)
-    widths = (64, *[TRAINED_WIDTH] * TRAINED_DEPTH)
-    model = _network("relu", widths, run.seed, normalized=NETWORKS[name])
-    kernels = keras.initializers.GlorotNormal(seed=run.seed)
-    model.add(keras.layers.Dense(10, kernel_initializer=kernels, name="logits"))
+    model = _classifier(name, data, run.seed)
     monitor = VarianceMonitor(
         run.log_dir / name,
         update_freq=max(1, steps // _LOOKS),
@@ -158,7 +192,7 @@ def _trained(run: Run, name: str, steps: int) -> tuple[dict[str, Any], Curve]:
         outputs=("tensorboard", "snapshots"),
         probe=(data.test_x, data.test_y),
     )
-    accuracy = train(model, data, steps, keras.optimizers.SGD(0.1), [monitor])
+    accuracy = train(model, data, steps, _optimizer(), [monitor])
     looks = monitor.probe_history
     last = f"relu_{TRAINED_DEPTH}"
     drift = [look.profile("activation", "drift_from_start").get(last, 0.0) for look in looks]

@@ -13,6 +13,7 @@ Error is the squared error of an image, summed over its pixels, which lie in [0,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,9 @@ from numpy.typing import NDArray
 
 from keras_initscope.initializers import Kumar
 from keras_initscope.model_init import pretrain, unroll
+from keras_initscope.presets.data import Data
 from keras_initscope.presets.digits import pixels
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 
@@ -66,7 +69,26 @@ _EXPECTS = [
 ]
 
 
-@preset("hinton-2006", quick={"epochs": 46, "pretraining_epochs": 10}, expects=_EXPECTS)
+def _networks(epochs: int, pretraining_epochs: int) -> Networks:
+    def trial(name: str, seed: int) -> Trial:
+        train, test = pixels(seed)
+        if name == GREEDY:
+            network = _pretrained(train, pretraining_epochs, seed)
+        else:
+            network = _autoencoder(*NETWORKS[name], seed)
+        steps = len(train) // BATCH
+        images = Data(train, train, test, test)  # what it is to give back
+        return Trial(_compiled(network, steps), images, epochs * steps, BATCH)
+
+    return {name: partial(trial, name) for name in (*NETWORKS, GREEDY)}
+
+
+@preset(
+    "hinton-2006",
+    quick={"epochs": 46, "pretraining_epochs": 10},
+    expects=_EXPECTS,
+    networks=_networks,
+)
 def hinton_2006(run: Run, epochs: Count = 91, pretraining_epochs: Count = 20) -> Outcome:
     """A deep autoencoder of sigmoids: stuck at the mean image, unless it is pretrained greedily."""
     train, test = pixels(run.seed)
@@ -112,13 +134,17 @@ def _train(network: keras.Sequential, train: Images, epochs: int, seed: int) -> 
     rng, steps = np.random.default_rng(seed), len(train) // BATCH
     orders = [rng.permutation(len(train))[: steps * BATCH] for _ in range(epochs)]
     x = train[np.concatenate(orders)]
+    _compiled(network, steps).fit(x, x, batch_size=BATCH, shuffle=False, verbose=0)
+
+
+def _compiled(network: keras.Sequential, steps: int) -> keras.Sequential:
     network.compile(
         keras.optimizers.SGD(0.02, momentum=0.9),
         _squared_error,
         steps_per_execution=steps,
         jit_compile=False,
     )
-    network.fit(x, x, batch_size=BATCH, shuffle=False, verbose=0)
+    return network
 
 
 def _squared_error(x: Any, made: Any) -> Any:

@@ -16,6 +16,7 @@ constant factor a layer. A tanh network at the edge of chaos keeps them apart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import log2, sqrt
 from typing import Annotated, Any, NamedTuple
 
@@ -24,9 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
+from keras_initscope.presets.data import Data
 from keras_initscope.presets.depth_picture import draw_depth_picture
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.findings import findings, is_found, nothing_is_found
-from keras_initscope.presets.random_networks import EXAMPLES, MakeInitializer, random_layers
+from keras_initscope.presets.random_networks import (
+    EXAMPLES,
+    MakeInitializer,
+    drawn_network,
+    random_layers,
+)
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 from keras_initscope.theory.meanfield import correlation_map, variance_map
@@ -57,7 +65,15 @@ _OF_XAVIER = [
 ]
 
 
-@preset("xavier-relu", expects=_OF_XAVIER)
+def _relu_networks() -> Networks:
+    widths = [WIDTH] * (DEPTH + 1)
+    return {
+        name: partial(drawn_network, initializer, "relu", widths)
+        for name, (initializer, _) in INITIALIZERS.items()
+    }
+
+
+@preset("xavier-relu", expects=_OF_XAVIER, networks=_relu_networks)
 def xavier_relu(run: Run, draws: Count = 10) -> Outcome:
     """ReLU networks of 30 layers: with Xavier's weights the signal halves at each, with He's never.
 
@@ -98,6 +114,13 @@ def _slope(values: Sequence[float]) -> float:
 
 def _look(activation: str, depth: int, kernels: Any, biases: Any, seed: int) -> str:
     """Findings of a network of width 128 before training."""
+    model, x = _looked_at(activation, depth, kernels, biases, seed)
+    return findings(model, x)
+
+
+def _looked_at(
+    activation: str, depth: int, kernels: Any, biases: Any, seed: int
+) -> tuple[keras.Sequential, NDArray[np.float32]]:
     hidden = [
         keras.layers.Dense(
             128, activation, kernel_initializer=kernels, bias_initializer=biases, name=f"hidden_{n}"
@@ -105,7 +128,7 @@ def _look(activation: str, depth: int, kernels: Any, biases: Any, seed: int) -> 
         for n in range(1, depth + 1)
     ]
     x = np.random.default_rng(seed).normal(size=(64, 128)).astype("float32")
-    return findings(keras.Sequential([keras.Input((128,)), *hidden]), x)
+    return keras.Sequential([keras.Input((128,)), *hidden]), x
 
 
 class Network(NamedTuple):
@@ -171,7 +194,16 @@ _OF_COLLAPSE = [
 ]
 
 
-@preset("correlation-collapse", expects=_OF_COLLAPSE)
+def _collapsing_networks() -> Networks:
+    def trial(network: Network, seed: int) -> Trial:
+        model, x = _looked_at(network.activation, LOOKED_AT, *_drawing(network, seed), seed)
+        classes = np.zeros(len(x), "int64")
+        return Trial(model, Data(x, classes, x, classes))
+
+    return {name: partial(trial, network) for name, network in NETWORKS.items()}
+
+
+@preset("correlation-collapse", expects=_OF_COLLAPSE, networks=_collapsing_networks)
 def correlation_collapse(run: Run, draws: Count = 10) -> Outcome:
     """Deep networks make examples look alike: ReLU slowly, ordered tanh fast, critical tanh least.
 
@@ -207,12 +239,17 @@ def _apart(cosines: Sequence[float] | NDArray[np.float64]) -> tuple[list[int], l
 
 
 def _findings(network: Network, seed: int) -> str:
+    return _look(network.activation, LOOKED_AT, *_drawing(network, seed), seed)
+
+
+def _drawing(network: Network, seed: int) -> tuple[Any, Any]:
+    """Initializers of kernels and of biases."""
     generator = keras.random.SeedGenerator(seed)
     weights, biases = (
         keras.initializers.RandomNormal(stddev=sqrt(variance), seed=generator)
         for variance in (network.weights / 128, network.biases)
     )
-    return _look(network.activation, LOOKED_AT, weights, biases, seed)
+    return weights, biases
 
 
 def _measured(network: Network, draws: int, seed: int) -> NDArray[np.float64]:

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_initscope.presets.data import Data, standardized
 from keras_initscope.presets.result import PresetError
 
 _TRAINING = 1437
 
 
-class Digits(NamedTuple):
-    """1437 images of 8 x 8 pixels to train on and 360 to test on, in random order.
-
-    Each pixel has mean 0 over the training images; one factor for all makes E x^2 = 1, so that a
-    unit-gain first layer sees what signal theory assumes.
-    """
-
-    train_x: NDArray[np.float32]
-    train_y: NDArray[np.int64]
-    test_x: NDArray[np.float32]
-    test_y: NDArray[np.int64]
-
-
-def digits(seed: int) -> Digits:
-    """Load them; the seed fixes the order and the split."""
+def digits(seed: int) -> Data:
+    """1437 images to train on and 360 to test on; the seed fixes the order and the split."""
     x, y = _in_order(seed)
-    x = x - x[:_TRAINING].mean(axis=0)
-    x = x / np.sqrt(np.mean(x[:_TRAINING] ** 2))
-    return Digits(x[:_TRAINING], y[:_TRAINING], x[_TRAINING:], y[_TRAINING:])
+    train, test = standardized(x[:_TRAINING], x[_TRAINING:])
+    return Data(train, y[:_TRAINING], test, y[_TRAINING:])
 
 
 def pixels(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

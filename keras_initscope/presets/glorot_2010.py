@@ -22,6 +22,7 @@ meanwhile. The same network of tanh, from normalized weights, has long learnt by
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import Annotated, Any
 
@@ -30,19 +31,22 @@ import numpy as np
 
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
-from keras_initscope.presets.digits import digits
+from keras_initscope.presets.data import Data
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.findings import findings, is_found, nothing_is_found
 from keras_initscope.presets.losses import BatchLosses
 from keras_initscope.presets.random_networks import MakeInitializer, random_layers
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 from keras_initscope.presets.retraining import smoothed
-from keras_initscope.presets.training import train
+from keras_initscope.presets.sources import DIGITS, Source
+from keras_initscope.presets.training import BATCH, compiled, train
 from keras_initscope.theory.moments import second_moment, slope_second_moment
 from keras_initscope.theory.nonlinearities import nonlinearity
 
 WIDTH, DEPTH, DEEP = 300, 5, 10
 LOSS_STEPS = 250
+_TANH_RATE, _SIGMOID_RATE = 0.05, 0.1
 INITIALIZERS: Mapping[str, MakeInitializer] = {
     "standard": lambda seed, **axes: keras.initializers.VarianceScaling(
         1 / 3, "fan_in", "uniform", seed=seed, **axes
@@ -85,8 +89,28 @@ _OF_TANH = [
 ]
 
 
-@preset("glorot-2010", quick={"seeds": 1, "draws": 20}, expects=_OF_TANH)
-def glorot_2010(run: Run, seeds: Count = 3, draws: Count = 50) -> Outcome:
+def _tanh_networks(steps: int, data: Source) -> Networks:
+    def trial(start: str, seed: int) -> Trial:
+        loaded = data.load(seed)
+        model = compiled(network(start, "tanh", DEPTH, loaded, seed), _optimizer(_TANH_RATE))
+        return Trial(model, loaded, steps, BATCH, in_turn=True)
+
+    return {start: partial(trial, start) for start in INITIALIZERS}
+
+
+@preset(
+    "glorot-2010",
+    quick={"seeds": 1, "draws": 20},
+    expects=_OF_TANH,
+    networks=_tanh_networks,
+)
+def glorot_2010(
+    run: Run,
+    steps: Annotated[int, Interval(low=_LAST)] = LOSS_STEPS,
+    seeds: Count = 3,
+    draws: Count = 50,
+    data: Source = DIGITS,
+) -> Outcome:
     """Tanh networks from standard and from normalized weights: what the gradient keeps.
 
     Of the columns, `backward` and its theory are of networks of five layers that are drawn only,
@@ -100,7 +124,7 @@ def glorot_2010(run: Run, seeds: Count = 3, draws: Count = 50) -> Outcome:
         deltas = [layer.delta / layers[-1].delta for layer in layers]
         places = range(1, DEPTH + 1)
         profiles[start] = Curve(measured=(places, deltas), theory=(places, gradients(start)))
-        trained = [_trained(start, run.seed + number) for number in range(seeds)]
+        trained = [_trained(start, data, steps, run.seed + number) for number in range(seeds)]
         mean = np.mean([values for values, _ in trained], axis=0)
         losses[start] = Curve(
             measured=(range(_NEIGHBOURS, len(mean) + 1), smoothed(mean, _NEIGHBOURS))
@@ -111,7 +135,7 @@ def glorot_2010(run: Run, seeds: Count = 3, draws: Count = 50) -> Outcome:
             "theory": _BACKWARD[start],
             "loss": float(np.mean(mean[-_LAST:])),
             "accuracy": float(np.mean([accuracy for _, accuracy in trained])),
-            "findings": _first_look(start, run.seed),
+            "findings": _first_look(start, data.load(run.seed), run.seed),
         }
         rows.append(row)
         run.progress(f"{start:10}  backward {row['backward']:.3g}, loss {row['loss']:.3g}")
@@ -129,27 +153,32 @@ def gradients(start: str) -> list[float]:
     return [prod(factors[layer:]) for layer in range(1, DEPTH + 1)]
 
 
-def network(start: str, activation: str, depth: int, seed: int) -> keras.Sequential:
+def network(start: str, activation: str, depth: int, data: Data, seed: int) -> keras.Sequential:
     """Hidden layers of one width, and a logit for each digit."""
     kernels = INITIALIZERS[start](seed=keras.random.SeedGenerator(seed))
     hidden = [
         keras.layers.Dense(WIDTH, activation, kernel_initializer=kernels, name=f"hidden_{number}")
         for number in range(1, depth + 1)
     ]
-    logits = keras.layers.Dense(10, kernel_initializer=kernels, name="logits")
-    return keras.Sequential([keras.Input((64,)), *hidden, logits])
+    logits = keras.layers.Dense(data.classes, kernel_initializer=kernels, name="logits")
+    return keras.Sequential([keras.Input((data.features,)), *hidden, logits])
 
 
-def _trained(start: str, seed: int) -> tuple[list[float], float]:
+def _optimizer(rate: float) -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(rate)
+
+
+def _trained(start: str, data: Source, steps: int, seed: int) -> tuple[list[float], float]:
     """Loss of each batch, and accuracy on the test images."""
     losses = BatchLosses()
-    model = network(start, "tanh", DEPTH, seed)
-    accuracy = train(model, digits(seed), LOSS_STEPS, keras.optimizers.SGD(0.05), [losses])
+    loaded = data.load(seed)
+    model = network(start, "tanh", DEPTH, loaded, seed)
+    accuracy = train(model, loaded, steps, _optimizer(_TANH_RATE), [losses])
     return losses.values, accuracy
 
 
-def _first_look(start: str, seed: int) -> str:
-    return findings(network(start, "tanh", DEEP, seed), digits(seed).train_x)
+def _first_look(start: str, data: Data, seed: int) -> str:
+    return findings(network(start, "tanh", DEEP, data, seed), data.train_x)
 
 
 def _picture_of_tanh(run: Run, profiles: Mapping[str, Curve], losses: Mapping[str, Curve]) -> Any:
@@ -198,26 +227,37 @@ _OF_SIGMOID = [
 ]
 
 
-@preset("glorot-2010-sigmoid", expects=_OF_SIGMOID)
-def glorot_2010_sigmoid(run: Run, steps: Annotated[int, Interval(low=_LOOKS)] = 800) -> Outcome:
+def _sigmoid_networks(steps: int, data: Source) -> Networks:
+    def trial(activation: str, seed: int) -> Trial:
+        loaded = data.load(seed)
+        model = network(NETWORKS[activation], activation, SIGMOID_DEPTH, loaded, seed)
+        return Trial(compiled(model, _optimizer(_SIGMOID_RATE)), loaded, steps, BATCH, in_turn=True)
+
+    return {activation: partial(trial, activation) for activation in NETWORKS}
+
+
+@preset("glorot-2010-sigmoid", expects=_OF_SIGMOID, networks=_sigmoid_networks)
+def glorot_2010_sigmoid(
+    run: Run, steps: Annotated[int, Interval(low=_LOOKS)] = 800, data: Source = DIGITS
+) -> Outcome:
     """A deep sigmoid network pushes its last hidden layer to 0 while the others stand still.
 
     Means are those of the activations on the test images at the end, `findings` of the start.
     """
-    data = digits(run.seed)
+    loaded = data.load(run.seed)
     rows: list[Row] = []
     panels: list[Panel] = []
     for activation, start in NETWORKS.items():
-        model = network(start, activation, SIGMOID_DEPTH, run.seed)
-        found = findings(model, data.train_x)
+        model = network(start, activation, SIGMOID_DEPTH, loaded, run.seed)
+        found = findings(model, loaded.train_x)
         monitor = VarianceMonitor(
             run.log_dir / activation,
             update_freq=steps // (_LOOKS - 1),
             quantities=("activation",),
             outputs=("tensorboard", "snapshots"),
-            probe=(data.test_x, data.test_y),
+            probe=(loaded.test_x, loaded.test_y),
         )
-        accuracy = train(model, data, steps, keras.optimizers.SGD(0.1), [monitor])
+        accuracy = train(model, loaded, steps, _optimizer(_SIGMOID_RATE), [monitor])
         panels.append(_means_panel(activation, monitor))
         ends = {f"mean_{i}": c.measured[1][-1] for i, c in enumerate(panels[-1].curves.values(), 1)}
         rows.append({"activation": activation, "accuracy": accuracy, **ends, "findings": found})

@@ -13,11 +13,13 @@ ten layers come to .95 from both, after 36 and 261 steps to half the loss (means
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import log, sqrt
 from typing import Annotated, Any
 
 import numpy as np
 
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.loss_picture import draw_loss_picture
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
@@ -29,14 +31,15 @@ from keras_initscope.presets.retraining import (
     drawing,
     network,
 )
+from keras_initscope.presets.sources import DIGITS, Source
 
 DEPTHS = (10, 30)
 INITIALIZERS: Mapping[str, str] = {"glorot": "glorot_normal", "he": "he_normal"}
 LEARNING_RATE = 0.002
-HALF = log(10) / 2  # of the loss of guessing one of ten digits
 
 Count = Annotated[int, Interval(low=1)]
 Steps = Annotated[int, Interval(low=50)]
+Depths = Annotated[tuple[int, ...], Interval(low=2)]
 
 
 def _accuracy(depth: int, initializer: str, interval: Interval, source: str) -> Expectation:
@@ -79,9 +82,37 @@ _EXPECTS = [
 ]
 
 
-@preset("he-2015", quick={"seeds": 1, "record": False}, expects=_EXPECTS)
+def _trainer(depth: int, width: int, data: Source) -> Trainer:
+    return Trainer(network("relu", depth, width, data.load(0)), data)
+
+
+def _trial(depth: int, width: int, data: Source, name: str, steps: int, seed: int) -> Trial:
+    initialize = drawing(INITIALIZERS[name])
+    return _trainer(depth, width, data).ready(initialize, Plan(steps, LEARNING_RATE, 1), seed)
+
+
+def _networks(depth: Sequence[int], width: int, steps: int, data: Source) -> Networks:
+    return {
+        f"{layers} layers, {name}": partial(_trial, layers, width, data, name, steps)
+        for layers in depth
+        for name in INITIALIZERS
+    }
+
+
+@preset(
+    "he-2015",
+    quick={"seeds": 1, "record": False},
+    expects=_EXPECTS,
+    networks=_networks,
+)
 def he_2015(
-    run: Run, width: Count = 100, steps: Steps = 600, seeds: Count = 3, record: bool = True
+    run: Run,
+    depth: Depths = DEPTHS,
+    width: Count = 100,
+    steps: Steps = 600,
+    seeds: Count = 3,
+    data: Source = DIGITS,
+    record: bool = True,
 ) -> Outcome:
     """ReLU networks of 10 and 30 layers: He's weights train faster, and then they alone train.
 
@@ -92,18 +123,19 @@ def he_2015(
     plan = Plan(steps, LEARNING_RATE, seeds)
     rows: list[Row] = []
     losses: dict[str, dict[str, Any]] = {}
-    for depth in DEPTHS:
-        trainer = Trainer(network("relu", depth, width))
+    for layers in depth:
+        trainer = _trainer(layers, width, data)
         for name, initializer in INITIALIZERS.items():
-            log_dir = run.log_dir / f"{depth}_layers-{name}" if record else None
+            log_dir = run.log_dir / f"{layers}_layers-{name}" if record else None
             attempts = trainer.attempts(drawing(initializer), plan, run.seed, log_dir)
-            rows.append(_row(depth, name, attempts))
-            losses.setdefault(f"{depth} layers", {})[name] = [each.losses for each in attempts]
-            run.progress(f"{depth} layers, {name:6}  accuracy {rows[-1]['accuracy']:.3f}")
+            rows.append(_row(layers, name, attempts, data))
+            losses.setdefault(f"{layers} layers", {})[name] = [each.losses for each in attempts]
+            run.progress(f"{layers} layers, {name:6}  accuracy {rows[-1]['accuracy']:.3f}")
     title = "Loss of ReLU networks from Glorot's and from He's weights"
     return Outcome(rows=rows, files=[draw_loss_picture(run.log_dir / "loss.png", title, losses)])
 
 
-def _row(depth: int, name: str, attempts: list[Attempt]) -> Row:
-    steps = float(np.mean([attempt.steps_to(HALF) for attempt in attempts]))
+def _row(depth: int, name: str, attempts: list[Attempt], data: Source) -> Row:
+    half = log(data.load(0).classes) / 2  # of the loss of guessing
+    steps = float(np.mean([attempt.steps_to(half) for attempt in attempts]))
     return {"depth": depth, "initializer": name, **columns(attempts), "steps_to_half": steps}

@@ -23,7 +23,13 @@ import keras
 
 from keras_initscope.initializers import HeAverageNormal, HeAverageUniform
 from keras_initscope.presets.depth_picture import draw_depth_picture
-from keras_initscope.presets.random_networks import MakeInitializer, RandomLayer, random_layers
+from keras_initscope.presets.experiment import Networks
+from keras_initscope.presets.random_networks import (
+    MakeInitializer,
+    RandomLayer,
+    drawn_network,
+    random_layers,
+)
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 
@@ -126,7 +132,15 @@ _EXPECTS = [
 ]
 
 
-@preset("he-average", quick={"draws": 100}, expects=_EXPECTS)
+def _networks() -> Networks:
+    return {
+        f"{network}, {name}": partial(drawn_network, initializer, "relu", widths)
+        for network, widths in WIDTHS.items()
+        for name, initializer in INITIALIZERS.items()
+    }
+
+
+@preset("he-average", quick={"draws": 100}, expects=_EXPECTS, networks=_networks)
 def he_average(run: Run, draws: Draws = 200) -> Outcome:
     """Averages the fans of He's variance: what ReLU networks of changing width gain and lose."""
     rows: list[Row] = []

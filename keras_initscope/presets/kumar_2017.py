@@ -24,12 +24,14 @@ import keras
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.initializers import Kumar
 from keras_initscope.prediction.gains import criticality
+from keras_initscope.presets.data import Data
 from keras_initscope.presets.depth_picture import draw_depth_picture
-from keras_initscope.presets.digits import Digits, digits
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.random_networks import MakeInitializer, random_layers
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
-from keras_initscope.presets.training import accuracy, steps_per_pass, train
+from keras_initscope.presets.sources import DIGITS, Source
+from keras_initscope.presets.training import BATCH, accuracy, compiled, steps_per_pass, train
 
 DEPTH, WIDTH = 5, 128
 RATES = (1.0, 0.1, 0.01)
@@ -85,14 +87,25 @@ _EXPECTS = [
 ]
 
 
-@preset("kumar-2017", quick={"rates": 1, "draws": 100}, expects=_EXPECTS)
-def kumar_2017(run: Run, steps: Count = 400, rates: Rates = 3, draws: Count = 200) -> Outcome:
+def _networks(steps: int, data: Source) -> Networks:
+    def trial(name: str, seed: int) -> Trial:
+        loaded = data.load(seed)
+        model = compiled(_network(name, loaded, seed), keras.optimizers.SGD(RATES[0]))
+        return Trial(model, loaded, steps, BATCH, in_turn=True)
+
+    return {name: partial(trial, name) for name in INITIALIZERS}
+
+
+@preset("kumar-2017", quick={"rates": 1, "draws": 100}, expects=_EXPECTS, networks=_networks)
+def kumar_2017(
+    run: Run, steps: Count = 400, rates: Rates = 3, draws: Count = 200, data: Source = DIGITS
+) -> Outcome:
     """Trains a five-layer sigmoid network, which only Kumar's variance makes possible."""
-    data = digits(run.seed)
+    loaded = data.load(run.seed)
     rows: list[Row] = []
     looks: dict[str, Looks] = {}
     for name in INITIALIZERS:
-        trained = [_trained(run, name, data, steps, rate) for rate in RATES[:rates]]
+        trained = [_trained(run, name, loaded, steps, rate) for rate in RATES[:rates]]
         best, looks[name] = max(trained, key=lambda entry: entry[0]["train_accuracy"])
         rows.append({"initializer": name, **_chi_1(name, draws, run.seed), **best})
         run.progress(_progress_line(rows[-1]))
@@ -112,9 +125,9 @@ def _chi_1(name: str, draws: int, seed: int) -> dict[str, float]:
 
 
 def _trained(
-    run: Run, name: str, data: Digits, steps: int, rate: float
+    run: Run, name: str, data: Data, steps: int, rate: float
 ) -> tuple[dict[str, float], Looks]:
-    model = _network(name, run.seed)
+    model = _network(name, data, run.seed)
     monitor = _monitor(run.log_dir / f"{name}-rate-{rate:g}", steps_per_pass(data))
     test_accuracy = train(model, data, steps, keras.optimizers.SGD(rate), [monitor])
     numbers = {
@@ -125,14 +138,14 @@ def _trained(
     return numbers, _look(monitor)
 
 
-def _network(name: str, seed: int) -> keras.Sequential:
+def _network(name: str, data: Data, seed: int) -> keras.Sequential:
     kernels = INITIALIZERS[name](seed=keras.random.SeedGenerator(seed))
     hidden = [
         keras.layers.Dense(WIDTH, "sigmoid", kernel_initializer=kernels, name=f"hidden_{number}")
         for number in range(1, DEPTH + 1)
     ]
-    logits = keras.layers.Dense(10, kernel_initializer=kernels, name="logits")
-    return keras.Sequential([keras.Input((64,)), *hidden, logits])
+    logits = keras.layers.Dense(data.classes, kernel_initializer=kernels, name="logits")
+    return keras.Sequential([keras.Input((data.features,)), *hidden, logits])
 
 
 def _monitor(log_dir: Path, frequency: int) -> VarianceMonitor:

@@ -23,11 +23,13 @@ over ten seeds the mean is .63 behind (from .35 to .77) and .43 in front; He's w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from keras_initscope.initializers import ScaledOrthogonal
 from keras_initscope.model_init import calibrate
-from keras_initscope.presets.digits import Digits
+from keras_initscope.presets.data import Data
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.loss_picture import draw_loss_picture
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
@@ -39,6 +41,7 @@ from keras_initscope.presets.retraining import (
     drawing,
     network,
 )
+from keras_initscope.presets.sources import DIGITS, Source
 
 LEARNING_RATE = 0.002
 CALIBRATED_ON = 256  # images
@@ -48,7 +51,7 @@ def _lsuv(at: str) -> Initialize:
     """Orthogonal matrices from the seed of the run; those that `calibrate` draws have no seed."""
     draw = drawing(ScaledOrthogonal())
 
-    def initialize(model: Any, data: Digits, seed: int) -> None:
+    def initialize(model: Any, data: Data, seed: int) -> None:
         draw(model, data, seed)
         calibrate(model, data.train_x[:CALIBRATED_ON], at=at, orthogonal=False)
 
@@ -115,13 +118,30 @@ _EXPECTS = [
 ]
 
 
-@preset("lsuv-2015", quick={"seeds": 1, "record": False}, expects=_EXPECTS)
+def _trainer(activation: str, depth: int, width: int, data: Source) -> Trainer:
+    return Trainer(network(activation, depth, width, data.load(0)), data)
+
+
+def _networks(depth: int, width: int, steps: int, data: Source) -> Networks:
+    def trial(activation: str, name: str, seed: int) -> Trial:
+        trainer = _trainer(activation, depth, width, data)
+        return trainer.ready(INITIALIZATIONS[name], Plan(steps, LEARNING_RATE, 1), seed)
+
+    return {
+        f"{activation}, {name}": partial(trial, activation, name)
+        for activation, names in NETWORKS.items()
+        for name in names
+    }
+
+
+@preset("lsuv-2015", quick={"seeds": 1, "record": False}, expects=_EXPECTS, networks=_networks)
 def lsuv_2015(
     run: Run,
     depth: Depth = 30,
     width: Count = 64,
     steps: Steps = 400,
     seeds: Count = 3,
+    data: Source = DIGITS,
     record: bool = True,
 ) -> Outcome:
     """Scaling 30 layers by data (LSUV): rescues ReLU, helps GELU, not tanh, not the sigmoid.
@@ -133,7 +153,7 @@ def lsuv_2015(
     rows: list[Row] = []
     losses: dict[str, dict[str, Any]] = {}
     for activation, names in NETWORKS.items():
-        trainer = Trainer(network(activation, depth, width))
+        trainer = _trainer(activation, depth, width, data)
         for name in names:
             is_recorded = record and activation in _RECORDED
             log_dir = run.log_dir / f"{activation}-{name}" if is_recorded else None

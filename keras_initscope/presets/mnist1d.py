@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from keras_initscope.presets.digits import Digits
+from keras_initscope.presets.data import Data
 
 SAMPLES = 40
 _TRAINING, _TEST = 4000, 1000
@@ -43,7 +43,7 @@ _STROKES = (
 Array = NDArray[np.float64]
 
 
-def mnist1d(seed: int) -> Digits:
+def mnist1d(seed: int) -> Data:
     """Generate them, as many of each digit, with mean 0 and mean square 1 over all.
 
     Args:
@@ -57,7 +57,7 @@ def mnist1d(seed: int) -> Digits:
     labels = random.permutation(np.arange(count) % len(_STROKES))
     signals = _signals(templates()[labels], random)
     x = ((signals - signals.mean()) / signals.std()).astype("float32")
-    return Digits(x[:_TRAINING], labels[:_TRAINING], x[_TRAINING:], labels[_TRAINING:])
+    return Data(x[:_TRAINING], labels[:_TRAINING], x[_TRAINING:], labels[_TRAINING:])
 
 
 def templates() -> Array:

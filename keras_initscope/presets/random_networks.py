@@ -14,6 +14,8 @@ import keras
 import numpy as np
 
 from keras_initscope.activations import as_nonlinearity
+from keras_initscope.presets.data import noise
+from keras_initscope.presets.experiment import Trial
 
 EXAMPLES = 16
 
@@ -76,6 +78,31 @@ def random_layers(
         gradient = delta @ kernel.transpose(0, 2, 1)
         gradients.insert(0, (_mean_square(delta), _mean_square(gradient)))
     return [_layer(*entry) for entry in zip(kernels, signals, gradients, strict=True)]
+
+
+def drawn_network(
+    initializer: MakeInitializer, activation: str, widths: Sequence[int], seed: int
+) -> Trial:
+    """One such network as a Keras model.
+
+    Args:
+        initializer: Makes the initializer of the kernels.
+        activation: Name of the activation of every layer.
+        widths: Inputs of the network, then units of each layer.
+        seed: Fixes weights and inputs.
+
+    Returns:
+        The network and Gaussian inputs; there is nothing to train.
+    """
+    kernels = initializer(seed=keras.random.SeedGenerator(seed))
+    layers = [
+        keras.layers.Dense(
+            width, activation, use_bias=False, kernel_initializer=kernels, name=f"hidden_{number}"
+        )
+        for number, width in enumerate(widths[1:], 1)
+    ]
+    model = keras.Sequential([keras.Input((widths[0],)), *layers])
+    return Trial(model, noise(widths[0], EXAMPLES, seed))
 
 
 def _batched(initializer: MakeInitializer, seed: Any) -> Callable[[tuple[int, ...]], Any]:

@@ -30,13 +30,14 @@ from numpy.typing import NDArray
 
 from keras_initscope.layers import RReLU
 from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
-from keras_initscope.presets.digits import Digits
+from keras_initscope.presets.data import Data
+from keras_initscope.presets.experiment import Networks, Trial, drawn_batches
 from keras_initscope.presets.findings import findings, nothing_is_found
 from keras_initscope.presets.losses import BatchLosses
-from keras_initscope.presets.mnist1d import SAMPLES, mnist1d
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
-from keras_initscope.presets.training import accuracy
+from keras_initscope.presets.sources import MNIST1D, Source
+from keras_initscope.presets.training import accuracy, compiled
 
 DEPTH, WIDTH = 5, 100
 BATCH = 100
@@ -53,7 +54,8 @@ ACTIVATIONS: Mapping[str, Callable[[int], keras.Layer]] = {
     "rrelu 1/8..1/3": lambda seed: RReLU(seed=seed),
     "rrelu 0..1": lambda seed: RReLU(0.0, 1.0, seed=seed),
 }
-_NAMES = tuple(ACTIVATIONS)
+_ELU = ("relu", "elu")
+_LEAKY = tuple(name for name in ACTIVATIONS if name != "elu")
 
 Count = Annotated[int, Interval(low=1)]
 Steps = Annotated[int, Interval(low=50)]
@@ -113,32 +115,50 @@ _OF_RRELU = [
 ]
 
 
-@preset("elu-2015", quick={"seeds": 2}, expects=_OF_ELU)
-def elu_2015(run: Run, steps: Steps = 1500, seeds: Count = 5) -> Outcome:
+def _networks(activations: Sequence[str], steps: int, data: Source) -> Networks:
+    def trial(name: str, seed: int) -> Trial:
+        loaded = data.load(seed)
+        model = compiled(network(name, loaded, seed), keras.optimizers.Adam(LEARNING_RATE))
+        return Trial(model, loaded, steps, BATCH)
+
+    return {name: partial(trial, name) for name in activations}
+
+
+def _elu_networks(steps: int, data: Source) -> Networks:
+    return _networks(_ELU, steps, data)
+
+
+def _leaky_networks(steps: int, data: Source) -> Networks:
+    return _networks(_LEAKY, steps, data)
+
+
+@preset("elu-2015", quick={"seeds": 2}, expects=_OF_ELU, networks=_elu_networks)
+def elu_2015(run: Run, steps: Steps = 1500, seeds: Count = 5, data: Source = MNIST1D) -> Outcome:
     """ELU beside ReLU on MNIST-1D: units nearer to zero mean, and fewer errors.
 
     `offset` is the size of the mean of an activation layer over its standard deviation, on the test
     signals after training; `findings` are those of the start.
     """
-    return _outcome(run, ("relu", "elu"), steps, seeds)
+    return _outcome(run, _ELU, steps, seeds, data)
 
 
-@preset("rrelu-2015", quick={"seeds": 2}, expects=_OF_RRELU)
-def rrelu_2015(run: Run, steps: Steps = 1500, seeds: Count = 5) -> Outcome:
+@preset("rrelu-2015", quick={"seeds": 2}, expects=_OF_RRELU, networks=_leaky_networks)
+def rrelu_2015(run: Run, steps: Steps = 1500, seeds: Count = 5, data: Source = MNIST1D) -> Outcome:
     """Leaky rectifiers on MNIST-1D, with slopes fixed, learnt and random: which of them help.
 
     `offset` is the size of the mean of an activation layer over its standard deviation, on the test
     signals after training; `findings` are those of the start.
     """
-    return _outcome(run, tuple(name for name in _NAMES if name != "elu"), steps, seeds)
+    return _outcome(run, _LEAKY, steps, seeds, data)
 
 
-def _outcome(run: Run, activations: Sequence[str], steps: int, seeds: int) -> Outcome:
+def _outcome(run: Run, activations: Sequence[str], steps: int, seeds: int, data: Source) -> Outcome:
+    loaded = data.load(run.seed)
     rows: list[Row] = []
     found: dict[str, list[Training]] = {}
     for name in activations:
-        first = findings(network(name, run.seed), mnist1d(run.seed).train_x)
-        found[name] = [_trained(name, run.seed + number, steps) for number in range(seeds)]
+        first = findings(network(name, loaded, run.seed), loaded.train_x)
+        found[name] = [_trained(name, data, run.seed + number, steps) for number in range(seeds)]
         rows.append({"activation": name, **_columns(found[name]), "findings": first})
         run.progress(f"{name:14}  test accuracy {rows[-1]['test']:.3f}")
     return Outcome(rows=rows, files=[_picture(run, found)])
@@ -166,26 +186,26 @@ def _picture(run: Run, found: Mapping[str, Sequence[Training]]) -> Path:
     return draw_curves(run.log_dir / "rectifiers.png", "Rectifiers on MNIST-1D", panels)
 
 
-def network(activation: str, seed: int) -> keras.Sequential:
+def network(activation: str, data: Data, seed: int) -> keras.Sequential:
     """Five hidden layers with He's weights and a logit for each digit."""
     kernels = keras.initializers.HeNormal(seed=keras.random.SeedGenerator(seed))
     dense = partial(keras.layers.Dense, kernel_initializer=kernels)
-    model = keras.Sequential([keras.Input((SAMPLES,))])
+    model = keras.Sequential([keras.Input((data.features,))])
     for number in range(DEPTH):
         model.add(dense(WIDTH, name=f"hidden_{number + 1}"))
         model.add(ACTIVATIONS[activation](seed * DEPTH + number))
-    model.add(dense(10, name="logits"))
+    model.add(dense(data.classes, name="logits"))
     return model
 
 
-def _trained(activation: str, seed: int, steps: int) -> Training:
+def _trained(activation: str, source: Source, seed: int, steps: int) -> Training:
     """On batches drawn at random."""
-    data = mnist1d(seed)
-    model = network(activation, seed)
+    data = source.load(seed)
+    model = network(activation, data, seed)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     model.compile(optimizer, loss, jit_compile=False, steps_per_execution=_TOGETHER)
-    drawn = np.random.default_rng(seed).integers(len(data.train_x), size=steps * BATCH)
+    drawn = drawn_batches(len(data.train_x), steps, BATCH, seed)
     losses, accuracies = BatchLosses(), _Accuracies(data, steps)
     model.fit(
         data.train_x[drawn],
@@ -202,7 +222,7 @@ def _trained(activation: str, seed: int, steps: int) -> Training:
 class _Accuracies(keras.callbacks.Callback):
     """Keeps training and test accuracy, now and then in the last third of the steps."""
 
-    def __init__(self, data: Digits, steps: int) -> None:
+    def __init__(self, data: Data, steps: int) -> None:
         super().__init__()
         self._data, self._steps = data, steps
         self.values: list[tuple[float, float]] = []
@@ -216,7 +236,7 @@ class _Accuracies(keras.callbacks.Callback):
             self.values.append((train, test))
 
 
-def _offset(model: keras.Sequential, data: Digits) -> float:
+def _offset(model: keras.Sequential, data: Data) -> float:
     found = []
     seen: Any = data.test_x
     for layer in model.layers[:-1]:

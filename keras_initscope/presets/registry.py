@@ -1,4 +1,4 @@
-"""Find the presets and run them.
+"""Find the presets.
 
 A preset is a function with the decorator `@preset` in any module of this package. The modules are
 found by scan, so a new preset is one function in one file.
@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import logging
 import pkgutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
-from keras_initscope.presets.log_dir import open_log_dir, write_table
+from keras_initscope.presets.experiment import Networks
 from keras_initscope.presets.parameters import Parameter, bind, parameters_of
-from keras_initscope.presets.result import Expectation, Outcome, PresetError, Result
+from keras_initscope.presets.result import Expectation, Outcome, PresetError
 from keras_initscope.text import did_you_mean
 
 P = ParamSpec("P")
 Progress = Callable[[str], None]
 
-_LOGGER = logging.getLogger("keras_initscope.presets")
+#: What `run` and `build` take themselves.
 _RESERVED = {"name", "log_dir", "seed", "quick", "progress"}
 _presets: dict[str, Preset] = {}
 
@@ -56,6 +53,7 @@ class Preset:
         function: Does the work.
         parameters: What can be varied.
         expects: What its table must show, with the default parameters and with the quick ones.
+        networks: Gives the networks that it compares, from some of its parameters.
         quick: Parameters of a shorter run for which `expects` holds too.
     """
 
@@ -64,21 +62,41 @@ class Preset:
     function: Callable[..., Outcome]
     parameters: tuple[Parameter, ...]
     expects: tuple[Expectation, ...]
+    networks: Callable[..., Networks]
     quick: Mapping[str, Any] = field(default_factory=dict)
+
+    def trials(self, values: Mapping[str, Any]) -> Networks:
+        """The networks that it compares.
+
+        Args:
+            values: Those of all its parameters.
+
+        Returns:
+            Names to what builds them from a seed.
+        """
+        wanted = inspect.signature(self.networks).parameters
+        return self.networks(**{name: values[name] for name in wanted})
 
 
 def preset(
-    name: str, *, expects: Sequence[Expectation], quick: Mapping[str, Any] | None = None
+    name: str,
+    *,
+    expects: Sequence[Expectation],
+    networks: Callable[..., Networks],
+    quick: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[Concatenate[Run, P], Outcome]], Callable[Concatenate[Run, P], Outcome]]:
     """Decorator that enters a function into the catalogue of presets.
 
     The function takes a `Run` and its own parameters, each with a default and annotated with
-    `int`, `float`, `bool` or `str`, if need be as `Annotated[int, Interval(low=1)]`. It returns an
-    `Outcome`. The first line of its docstring becomes the summary.
+    `int`, `float`, `bool`, `str` or `Source`, with a tuple of one of these where it takes several
+    values, and if need be as `Annotated[int, Interval(low=1)]`. It returns an `Outcome`. The first
+    line of its docstring becomes the summary.
 
     Args:
         name: Name of the preset, words joined by hyphens.
         expects: What its table must show.
+        networks: Takes any of the function's parameters, by name; returns what it compares, names
+            to what builds a `Trial` from a seed.
         quick: Parameter values for a shorter run, for which `expects` must hold as well.
 
     Returns:
@@ -92,7 +110,7 @@ def preset(
     def enter(
         function: Callable[Concatenate[Run, P], Outcome],
     ) -> Callable[Concatenate[Run, P], Outcome]:
-        _enter(name, function, tuple(expects), dict(quick or {}))
+        _enter(name, function, tuple(expects), networks, dict(quick or {}))
         return function
 
     return enter
@@ -145,69 +163,18 @@ def get(name: str) -> Preset:
     return _presets[name]
 
 
-def run(
-    name: str,
-    log_dir: str | Path | None = None,
-    seed: int = 0,
-    quick: bool = False,
-    progress: Progress | None = None,
-    **parameters: Any,
-) -> Result:
-    """Run a preset.
-
-    Args:
-        name: One of `names()`.
-        log_dir: Directory for its files, `table.csv` among them; made if need be. With `None`
-            no file is kept.
-        seed: Integer from which everything random in the run follows.
-        quick: Whether to take the preset's shorter protocol.
-        progress: Called with a line of text now and then. `None` logs these lines at level INFO
-            to the logger `"keras_initscope.presets"`.
-        **parameters: Values for the preset's own parameters, see `get(name).parameters`.
-
-    Returns:
-        The table, the verdict on each expectation and the files written.
-
-    Raises:
-        PresetError: If there is no such preset or parameter, a value cannot be used, or the
-            directory cannot be written.
-
-    Example:
-
-    ```python
-    from keras_initscope import presets
-
-    result = presets.run("small-weights", draws=50)
-    assert result.rows[-1]["mean_square"] < 1e-10  # five layers on, nothing is left
-    ```
-    """
-    found = get(name)
-    protocol = bind(found.parameters, found.quick if quick else {})
-    values = bind(found.parameters, {**protocol, **parameters})
-    _check_seed(seed)
-    with _directory(log_dir) as folder:
-        circumstances = Run(log_dir=folder, seed=seed, progress=progress or _LOGGER.info)
-        outcome = found.function(circumstances, **values)
-        table = write_table(folder / "table.csv", outcome.rows)
-    own = values == protocol
-    return Result(
-        preset=name,
-        seed=seed,
-        parameters=values,
-        rows=tuple(outcome.rows),
-        verdicts=tuple(claim.check(outcome.rows) for claim in found.expects if own),
-        files=(table, *outcome.files) if log_dir is not None else (),
-    )
-
-
 def _enter(
     name: str,
     function: Callable[..., Outcome],
     expects: tuple[Expectation, ...],
+    networks: Callable[..., Networks],
     quick: dict[str, Any],
 ) -> None:
     parameters = parameters_of(function)
-    if reserved := _RESERVED & {parameter.name for parameter in parameters}:
+    known = {parameter.name for parameter in parameters}
+    if unknown := set(inspect.signature(networks).parameters) - known:
+        raise TypeError(f"The networks of {name!r} take no parameters of it: {sorted(unknown)}.")
+    if reserved := _RESERVED & known:
         raise TypeError(f"Preset {name!r} uses names that `run` takes: {sorted(reserved)}.")
     if name in _presets:
         raise ValueError(f"There are two presets {name!r}. Rename one of them.")
@@ -218,6 +185,7 @@ def _enter(
         function=function,
         parameters=parameters,
         expects=expects,
+        networks=networks,
         quick=quick,
     )
 
@@ -227,17 +195,3 @@ def _scan() -> None:
     package = importlib.import_module(__name__.rpartition(".")[0])
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-
-
-def _check_seed(seed: Any) -> None:
-    if type(seed) is not int or seed < 0:
-        raise PresetError(f"`seed` must be an integer of 0 or more. Received: {seed!r}.")
-
-
-@contextmanager
-def _directory(log_dir: str | Path | None) -> Iterator[Path]:
-    if log_dir is not None:
-        yield open_log_dir(log_dir)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)

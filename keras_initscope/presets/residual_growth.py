@@ -15,13 +15,16 @@ is asked about sixteen.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import sqrt
 from typing import Annotated, Any, NamedTuple
 
 import keras
 import numpy as np
 
+from keras_initscope.presets.data import noise
 from keras_initscope.presets.depth_picture import draw_depth_picture
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.findings import findings, is_found, nothing_is_found
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
@@ -65,7 +68,19 @@ _EXPECTS = [
 ]
 
 
-@preset("residual-growth", expects=_EXPECTS)
+def _networks() -> Networks:
+    def trial(how: Sum, seed: int) -> Trial:
+        return Trial(_model(how, seed), noise(WIDTH, EXAMPLES, seed))
+
+    return {name: partial(trial, each) for name, each in SUMS.items()}
+
+
+def _model(how: Sum, seed: int) -> keras.Model:
+    inputs, sums = _sums(how, DEEPER, seed)
+    return keras.Model(inputs, sums[-1])
+
+
+@preset("residual-growth", expects=_EXPECTS, networks=_networks)
 def residual_growth(run: Run, draws: Count = 20) -> Outcome:
     """Residual blocks at initialization: plain sums double at each block, scaled ones do not.
 
@@ -77,14 +92,13 @@ def residual_growth(run: Run, draws: Count = 20) -> Outcome:
         run.progress(f"{draws} networks of {BLOCKS} blocks, {name}")
         squares = [_mean_squares(each, run.seed * draws + number) for number in range(draws)]
         lines[name] = [float(square) for square in np.mean(squares, axis=0)]
-        inputs, sums = _sums(each, DEEPER, run.seed)
         rows.append(
             {
                 "sum": name,
                 "growth": lines[name][-1],
                 "theory": each.growth(BLOCKS),
                 "median": float(np.median([line[-1] for line in squares])),
-                "findings": findings(keras.Model(inputs, sums[-1]), _inputs(run.seed)),
+                "findings": findings(_model(each, run.seed), _inputs(run.seed)),
             }
         )
     panels = {"mean square of the sum": {"x + W relu(x), before training": lines}}

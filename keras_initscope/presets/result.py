@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 from math import inf
 from pathlib import Path
 
@@ -145,7 +147,7 @@ class Outcome:
 class Result:
     """What a run of a preset gave.
 
-    `print(result)` shows the table and the verdicts.
+    `print(result)` shows the table and the verdicts; a notebook shows the pictures as well.
 
     Args:
         preset: Name of the preset.
@@ -155,6 +157,7 @@ class Result:
         verdicts: One for each expectation. Empty if a parameter had a value of your own: the
             preset's claims are about its own protocol.
         files: Files written.
+        pictures: Names to PNG files, in memory. A notebook shows them below the table.
     """
 
     preset: str
@@ -163,6 +166,7 @@ class Result:
     rows: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
     files: tuple[Path, ...]
+    pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def met(self) -> bool:
@@ -172,6 +176,13 @@ class Result:
     def __str__(self) -> str:
         verdicts = "\n".join(str(verdict) for verdict in self.verdicts)
         return table_text(self.rows) + (f"\n\n{verdicts}" if verdicts else "")
+
+    def _repr_html_(self) -> str:
+        images = [
+            f'<img alt="{escape(name)}" src="data:image/png;base64,{b64encode(png).decode()}"/>'
+            for name, png in self.pictures.items()
+        ]
+        return "\n".join([f"<pre>{escape(str(self))}</pre>", *images])
 
 
 def cell(column: str, **where: Cell) -> Callable[[Sequence[Row]], float]:

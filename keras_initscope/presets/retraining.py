@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.model_init import reinitialize
-from keras_initscope.presets.digits import Digits, digits
+from keras_initscope.presets.data import Data
+from keras_initscope.presets.experiment import Trial, drawn_batches
 from keras_initscope.presets.losses import BatchLosses
 from keras_initscope.presets.result import Row
+from keras_initscope.presets.sources import Source
 from keras_initscope.presets.training import accuracy
 
 BATCH = 64
@@ -30,7 +32,7 @@ _LOOKED_AT = ("activation", "activation_gradient")
 _EVERY_FIFTH = "_1$|[05]$"
 
 #: Draws the weights of a network in place, for some data and from a seed.
-Initialize = Callable[[keras.Sequential, Digits, int], Any]
+Initialize = Callable[[keras.Sequential, Data, int], Any]
 
 
 class Plan(NamedTuple):
@@ -74,14 +76,14 @@ class Attempt(NamedTuple):
         return int(below[0]) + SMOOTHED if len(below) else len(self.losses)
 
 
-def network(activation: str, depth: int, width: int) -> keras.Sequential:
+def network(activation: str, depth: int, width: int, data: Data) -> keras.Sequential:
     """A plain network without biases: its kernels are all there is to initialize."""
     hidden = [
         keras.layers.Dense(width, activation, use_bias=False, name=f"hidden_{number}")
         for number in range(1, depth + 1)
     ]
-    logits = keras.layers.Dense(10, use_bias=False, name="logits")
-    return keras.Sequential([keras.Input((64,)), *hidden, logits])
+    logits = keras.layers.Dense(data.classes, use_bias=False, name="logits")
+    return keras.Sequential([keras.Input((data.features,)), *hidden, logits])
 
 
 def drawing(initializer: Any) -> Initialize:
@@ -94,15 +96,28 @@ class Trainer:
 
     Args:
         model: Gives one logit a class; it is compiled here.
+        source: What it learns.
         clipnorm: Norm that the gradient of a step is clipped to; `None` does not clip it.
     """
 
-    def __init__(self, model: keras.Sequential, clipnorm: float | None = None) -> None:
-        self.model = model
+    def __init__(
+        self, model: keras.Sequential, source: Source, clipnorm: float | None = None
+    ) -> None:
+        self.model, self.source = model, source
         optimizer = keras.optimizers.SGD(momentum=MOMENTUM, global_clipnorm=clipnorm)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer, loss, jit_compile=False)
         optimizer.build(model.trainable_variables)
+
+    def ready(self, initialize: Initialize, plan: Plan, seed: int) -> Trial:
+        """The network with its weights drawn, as before its first step."""
+        data = self.source.load(seed)
+        initialize(self.model, data, seed)
+        optimizer = self.model.optimizer
+        for variable in optimizer.variables:  # momentum of another training
+            variable.assign(keras.ops.zeros_like(variable))
+        optimizer.learning_rate = plan.learning_rate
+        return Trial(self.model, data, plan.steps, BATCH)
 
     def attempts(
         self, initialize: Initialize, plan: Plan, seed: int, log_dir: Path | None
@@ -127,23 +142,18 @@ class Trainer:
     def _attempt(
         self, initialize: Initialize, plan: Plan, seed: int, callbacks: list[VarianceMonitor]
     ) -> Attempt:
-        data = digits(seed)
-        initialize(self.model, data, seed)
+        data = self.ready(initialize, plan, seed).data
         squares, correlation = signal(self.model, data.train_x)
         losses = self._fit(data, plan, seed, callbacks)
         reached = accuracy(self.model, data.test_x, data.test_y)
         return Attempt(squares, correlation, losses, reached)
 
     def _fit(
-        self, data: Digits, plan: Plan, seed: int, callbacks: list[VarianceMonitor]
+        self, data: Data, plan: Plan, seed: int, callbacks: list[VarianceMonitor]
     ) -> NDArray[np.float64]:
-        """Images drawn at random, all in one epoch."""
-        optimizer = self.model.optimizer
-        for variable in optimizer.variables:  # momentum of another training
-            variable.assign(keras.ops.zeros_like(variable))
-        optimizer.learning_rate = plan.learning_rate
+        """Examples drawn at random, all in one epoch."""
         losses = BatchLosses()
-        drawn = np.random.default_rng(seed).integers(len(data.train_x), size=plan.steps * BATCH)
+        drawn = drawn_batches(len(data.train_x), plan.steps, BATCH, seed)
         self.model.fit(
             data.train_x[drawn],
             data.train_y[drawn],

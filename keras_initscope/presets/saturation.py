@@ -12,6 +12,7 @@ of the first one standard deviations from 1 to 24; those of the second follow. I
 
 from __future__ import annotations
 
+from functools import partial
 from math import log, sqrt
 from typing import Annotated, Any
 
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
+from keras_initscope.presets.data import noise
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.findings import findings, is_found, nothing_is_found
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
@@ -76,7 +79,14 @@ _OF_SATURATION = [
 ]
 
 
-@preset("saturation", quick={"draws": 5}, expects=_OF_SATURATION)
+def _networks() -> Networks:
+    def trial(deviation: float, seed: int) -> Trial:
+        return Trial(_sigmoids(deviation, seed), noise(INPUTS, EXAMPLES, seed))
+
+    return {f"deviation {each:g}": partial(trial, each) for each in DEVIATIONS}
+
+
+@preset("saturation", quick={"draws": 5}, expects=_OF_SATURATION, networks=_networks)
 def saturation(run: Run, draws: Count = 10) -> Outcome:
     """Sigmoid layers from small to huge weights: the share that is saturated, and when it harms."""
     rows: list[Row] = []

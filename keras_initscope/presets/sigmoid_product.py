@@ -15,6 +15,7 @@ after a dozen layers is rounding. The rules B1 and F3 are about one and the othe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from math import exp, log, log10, sqrt
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +27,9 @@ from scipy.special import gammainc, gammaincinv
 
 from keras_initscope.inspection import inspect
 from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
+from keras_initscope.presets.experiment import Networks
 from keras_initscope.presets.findings import findings_of, is_found, nothing_is_found
+from keras_initscope.presets.random_networks import drawn_network
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 from keras_initscope.records import Quantity, Report, Snapshot
@@ -89,7 +92,15 @@ _EXPECTS = [
 ]
 
 
-@preset("sigmoid-product", expects=_EXPECTS)
+def _networks() -> Networks:
+    widths = [WIDTH] * (FACTORS + 1)
+    return {
+        name: partial(drawn_network, keras.initializers.GlorotNormal, activation, widths)
+        for name, activation in ((SIGMOID, "sigmoid"), (TANH, "tanh"))
+    }
+
+
+@preset("sigmoid-product", expects=_EXPECTS, networks=_networks)
 def sigmoid_product(run: Run, draws: Draws = 200_000) -> Outcome:
     """The product of fifty slopes, of fifty uniform numbers, and the gradient of a real network.
 

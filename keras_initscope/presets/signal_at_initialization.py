@@ -14,6 +14,8 @@ from typing import Annotated
 import keras
 import numpy as np
 
+from keras_initscope.presets.data import noise
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, cell
 
@@ -39,8 +41,35 @@ def _claims(
     ]
 
 
+def _small(fan_in: int) -> float:
+    return 0.01
+
+
+def _large(fan_in: int) -> float:
+    return 1.0
+
+
+def _unit_gain(fan_in: int) -> float:
+    return fan_in**-0.5
+
+
+def _networks(stddev: Callable[[int], float]) -> Callable[[], Networks]:
+    """One network of those that are drawn."""
+
+    def trial(seed: int) -> Trial:
+        generator = keras.random.SeedGenerator(seed)
+        model = keras.Sequential([keras.Input((INPUTS,))])
+        for fan_in in (INPUTS, *[WIDTH] * (DEPTH - 1)):
+            kernels = keras.initializers.RandomNormal(stddev=stddev(fan_in), seed=generator)
+            model.add(keras.layers.Dense(WIDTH, "tanh", False, kernel_initializer=kernels))
+        return Trial(model, noise(INPUTS, EXAMPLES, seed))
+
+    return lambda: {f"{DEPTH} tanh layers": trial}
+
+
 @preset(
     "small-weights",
+    networks=_networks(_small),
     quick={"draws": 400},
     expects=_claims(
         "mean_square", [9.8055e-3, 4.9023e-5, 2.4511e-7, 1.2256e-9, 6.1278e-12], relative=0.1
@@ -48,27 +77,29 @@ def _claims(
 )
 def small_weights(run: Run, draws: Draws = 1000) -> Outcome:
     """Weights from 0.01 N(0, 1): the signal of a tanh network dies, by 0.005 a layer."""
-    return _outcome(run, draws, lambda fan_in: 0.01)
+    return _outcome(run, draws, _small)
 
 
 @preset(
     "large-weights",
+    networks=_networks(_large),
     quick={"draws": 400},
     expects=_claims("saturated", [0.7913, 0.6965, 0.6905, 0.6901, 0.6900], absolute=0.01),
 )
 def large_weights(run: Run, draws: Draws = 1000) -> Outcome:
     """Weights from N(0, 1): seven in ten tanh units are saturated, in every layer."""
-    return _outcome(run, draws, lambda fan_in: 1.0)
+    return _outcome(run, draws, _large)
 
 
 @preset(
     "unit-gain",
+    networks=_networks(_unit_gain),
     quick={"draws": 400},
     expects=_claims("mean_square", [0.3943, 0.2365, 0.1667, 0.1279, 0.1034], relative=0.04),
 )
 def unit_gain(run: Run, draws: Draws = 1000) -> Outcome:
     """Weights from N(0, 1 / fan_in): the signal of a tanh network lives, and shrinks slowly."""
-    return _outcome(run, draws, lambda fan_in: fan_in**-0.5)
+    return _outcome(run, draws, _unit_gain)
 
 
 def _outcome(run: Run, draws: int, stddev: Callable[[int], float]) -> Outcome:

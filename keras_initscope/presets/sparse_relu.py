@@ -19,6 +19,7 @@ it learns at .003. A leaky rectifier learns even at .3: its slope is nowhere zer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import sqrt
 from typing import Annotated, Any
 
@@ -29,11 +30,13 @@ from scipy.stats import norm
 
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
+from keras_initscope.presets.data import Data
 from keras_initscope.presets.digits import digits
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.findings import findings, is_found, nothing_is_found
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
-from keras_initscope.presets.training import train
+from keras_initscope.presets.training import BATCH, compiled, train
 from keras_initscope.theory.moments import second_moment
 from keras_initscope.theory.nonlinearities import nonlinearity
 
@@ -64,7 +67,15 @@ _OF_SPARSITY = [
 ]
 
 
-@preset("relu-sparsity", expects=_OF_SPARSITY)
+def _sparse_networks() -> Networks:
+    def trial(bias: float, seed: int) -> Trial:
+        x, classes = _inputs(seed), np.zeros(EXAMPLES, "int64")
+        return Trial(_layer(bias, seed, head=True), Data(x, classes, x, classes))
+
+    return {f"bias {bias:g}": partial(trial, bias) for bias in BIASES}
+
+
+@preset("relu-sparsity", expects=_OF_SPARSITY, networks=_sparse_networks)
 def relu_sparsity(run: Run, draws: Count = 10) -> Outcome:
     """A ReLU layer at lower and lower bias: zeros are no fault until they are all there is."""
     rows = [_row(bias, draws, run.seed, ("zeros", "dead")) for bias in BIASES]
@@ -163,7 +174,16 @@ _OF_DYING = [
 ]
 
 
-@preset("dying-relu", expects=_OF_DYING)
+def _dying_networks(steps: int) -> Networks:
+    def trial(name: str, seed: int) -> Trial:
+        activation, rate = TRAINED[name]
+        model = compiled(_classifier(activation, seed), keras.optimizers.Adam(rate))
+        return Trial(model, digits(seed), steps, BATCH, in_turn=True)
+
+    return {name: partial(trial, name) for name in TRAINED}
+
+
+@preset("dying-relu", expects=_OF_DYING, networks=_dying_networks)
 def dying_relu(run: Run, draws: Count = 10, steps: Count = 200) -> Outcome:
     """Kills ReLU units, by their bias and by large training steps, and finds them dead.
 

@@ -14,6 +14,7 @@ cure zero initialization. Nor need a network learn well after it: from 0.5 tanh 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import keras
@@ -21,10 +22,11 @@ import numpy as np
 
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.presets.digits import digits
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.kernel_picture import draw_kernels
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
-from keras_initscope.presets.training import steps_per_pass, train
+from keras_initscope.presets.training import BATCH, compiled, steps_per_pass, train
 
 WIDTH = 32
 HIDDEN = ("hidden_1", "hidden_2")
@@ -124,13 +126,39 @@ _OF_DROPOUT = [
 ]
 
 
-@preset("constant-symmetry", quick={"steps": 100}, expects=_OF_CONSTANT)
+def _networks(cases: Sequence[Case], steps: int) -> Networks:
+    def trial(case: Case, seed: int) -> Trial:
+        model = compiled(network(case, seed), _optimizer())
+        return Trial(model, digits(seed), steps, BATCH, in_turn=True)
+
+    return {case.title: partial(trial, case) for case in cases}
+
+
+def _constant_networks(steps: int) -> Networks:
+    return _networks(CONSTANT, steps)
+
+
+def _dropout_networks(steps: int) -> Networks:
+    return _networks(DROPOUT, steps)
+
+
+@preset(
+    "constant-symmetry",
+    quick={"steps": 100},
+    expects=_OF_CONSTANT,
+    networks=_constant_networks,
+)
 def constant_symmetry(run: Run, steps: Count = 400) -> Outcome:
     """Trains networks of equal weights: their units stay alike for ever, to the last bit."""
     return _outcome(run, CONSTANT, steps)
 
 
-@preset("dropout-symmetry", quick={"steps": 100}, expects=_OF_DROPOUT)
+@preset(
+    "dropout-symmetry",
+    quick={"steps": 100},
+    expects=_OF_DROPOUT,
+    networks=_dropout_networks,
+)
 def dropout_symmetry(run: Run, steps: Count = 400) -> Outcome:
     """Adds dropout to equal weights: it tells units apart, but does nothing for zeros."""
     return _outcome(run, DROPOUT, steps)
@@ -149,13 +177,16 @@ def _outcome(run: Run, cases: Sequence[Case], steps: int) -> Outcome:
             outputs=("tensorboard", "snapshots"),
             on_finding="ignore",
         )
-        optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
-        accuracy = train(model, data, steps, optimizer, [monitor])
+        accuracy = train(model, data, steps, _optimizer(), [monitor])
         rows += _rows(case, model, monitor, accuracy)
         kernels[case.title] = _kernel(model, HIDDEN[0])
         run.progress(_progress_line(case, rows[-1]))
     picture = draw_kernels(run.log_dir / "kernels.png", _TITLE, kernels)
     return Outcome(rows=rows, files=[picture])
+
+
+def _optimizer() -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(0.1, momentum=0.9)
 
 
 def network(case: Case, seed: int) -> keras.Sequential:

@@ -13,16 +13,19 @@ training loss at the end, not by the test images. An earlier study had accuracie
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 
 from keras_initscope.initializers import ScaledOrthogonal
 from keras_initscope.model_init import tailor
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.loss_picture import draw_loss_picture
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 from keras_initscope.presets.retraining import Attempt, Plan, Trainer, columns, drawing, network
+from keras_initscope.presets.sources import DIGITS, Source
 
 CLIPNORM = 1.0
 LEARNING_RATES = (0.01, 0.003, 0.03)
@@ -36,6 +39,7 @@ NETWORKS: Mapping[str, tuple[bool, Any]] = {
 
 Count = Annotated[int, Interval(low=1)]
 Steps = Annotated[int, Interval(low=50)]
+Depth = Annotated[int, Interval(low=2)]
 Rates = Annotated[int, Interval(low=1, high=len(LEARNING_RATES))]
 
 
@@ -60,13 +64,29 @@ _EXPECTS = [
 ]
 
 
-@preset("tat-2022", quick={"seeds": 1, "rates": 1, "record": False}, expects=_EXPECTS)
+def _networks(depth: int, width: int, steps: int, data: Source) -> Networks:
+    def trial(name: str, seed: int) -> Trial:
+        is_tailored, initializer = NETWORKS[name]
+        trainer = _trainer(depth, width, data, tailored=is_tailored)
+        return trainer.ready(drawing(initializer), Plan(steps, LEARNING_RATES[0], 1), seed)
+
+    return {name: partial(trial, name) for name in NETWORKS}
+
+
+@preset(
+    "tat-2022",
+    quick={"seeds": 1, "rates": 1, "record": False},
+    expects=_EXPECTS,
+    networks=_networks,
+)
 def tat_2022(
     run: Run,
+    depth: Depth = DEPTH,
     width: Count = 128,
     steps: Steps = 300,
     rates: Rates = 3,
     seeds: Count = 3,
+    data: Source = DIGITS,
     record: bool = True,
 ) -> Outcome:
     """Tailored activations (TAT) let a plain ReLU network of 100 layers train.
@@ -74,7 +94,7 @@ def tat_2022(
     Of the columns, `gain` and `correlation` are of the start: the factor of the mean square a
     layer, and the mean cosine of two images in the last hidden layer.
     """
-    trainers = {False: _trainer(width, tailored=False), True: _trainer(width, tailored=True)}
+    trainers = {each: _trainer(depth, width, data, tailored=each) for each in (False, True)}
     rows: list[Row] = []
     losses = {}
     for name, (is_tailored, initializer) in NETWORKS.items():
@@ -92,16 +112,16 @@ def tat_2022(
         best = tries[float(rows[-1]["learning_rate"])]
         losses[name] = [each.losses for each in best]
         run.progress(f"{name:15}  accuracy {rows[-1]['accuracy']:.3f}")
-    title = f"Loss of {DEPTH} ReLU layers, plain and tailored"
-    picture = draw_loss_picture(run.log_dir / "loss.png", title, {f"{DEPTH} layers": losses})
+    title = f"Loss of {depth} ReLU layers, plain and tailored"
+    picture = draw_loss_picture(run.log_dir / "loss.png", title, {f"{depth} layers": losses})
     return Outcome(rows=rows, files=[picture])
 
 
-def _trainer(width: int, *, tailored: bool) -> Trainer:
-    model = network("relu", DEPTH, width)
+def _trainer(depth: int, width: int, data: Source, *, tailored: bool) -> Trainer:
+    model = network("relu", depth, width, data.load(0))
     if tailored:
         tailor(model, method="TAT")
-    return Trainer(model, CLIPNORM)
+    return Trainer(model, data, CLIPNORM)
 
 
 def _row(name: str, tries: Mapping[float, list[Attempt]]) -> Row:

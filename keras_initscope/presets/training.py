@@ -9,13 +9,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_initscope.presets.digits import Digits
+from keras_initscope.presets.data import Data
+from keras_initscope.presets.experiment import batches_in_turn
 
 BATCH = 32
 
 
 def train(
-    model: keras.Model, data: Digits, steps: int, optimizer: Any, callbacks: Sequence[Any] = ()
+    model: keras.Model, data: Data, steps: int, optimizer: Any, callbacks: Sequence[Any] = ()
 ) -> float:
     """Train on batches of 32, over and over in the same order, as one epoch of `fit`.
 
@@ -29,9 +30,8 @@ def train(
     Returns:
         The accuracy on the test images, between 0 and 1.
     """
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, jit_compile=False)
-    order = np.resize(np.arange(steps_per_pass(data) * BATCH), steps * BATCH)
+    compiled(model, optimizer)
+    order = batches_in_turn(len(data.train_x), steps, BATCH)
     model.fit(
         data.train_x[order],
         data.train_y[order],
@@ -43,12 +43,19 @@ def train(
     return accuracy(model, data.test_x, data.test_y)
 
 
+def compiled(model: keras.Model, optimizer: Any) -> keras.Model:
+    """The model, compiled as a classifier that gives one logit a class."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, jit_compile=False)
+    return model
+
+
 def accuracy(model: keras.Model, x: NDArray[np.float32], y: NDArray[np.int64]) -> float:
     """Share of examples whose class has the largest logit."""
     predicted = np.argmax(keras.ops.convert_to_numpy(model(x)), axis=-1)
     return float(np.mean(predicted == y))
 
 
-def steps_per_pass(data: Digits) -> int:
+def steps_per_pass(data: Data) -> int:
     """How many whole batches the training images make."""
     return len(data.train_x) // BATCH

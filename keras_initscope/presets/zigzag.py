@@ -21,6 +21,7 @@ inputs centred and scaled.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
+from keras_initscope.presets.data import noise
+from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.findings import findings, is_found, nothing_is_found
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
@@ -89,7 +92,21 @@ _EXPECTS = [
 ]
 
 
-@preset("zigzag", quick={"examples": 20_000}, expects=_EXPECTS)
+def _networks() -> Networks:
+    def trial(offset: float, seed: int) -> Trial:
+        centred = noise(INPUTS, 256, seed)
+        x, test_x = (_scaled(each, offset) for each in (centred.train_x, centred.test_x))
+        return Trial(_network(seed), centred._replace(train_x=x, test_x=test_x))
+
+    return {name: partial(trial, offset) for name, offset in OFFSETS.items()}
+
+
+def _scaled(x: NDArray[np.float32], offset: float) -> NDArray[np.float32]:
+    """Moved by an offset, to mean square 1."""
+    return (x + np.float32(offset)) / np.float32(np.sqrt(1 + offset**2))
+
+
+@preset("zigzag", quick={"examples": 20_000}, expects=_EXPECTS, networks=_networks)
 def zigzag(run: Run, examples: Examples = 50_000) -> Outcome:
     """How much steeper the error of a unit is along (1, ..., 1) than across, for each activation.
 

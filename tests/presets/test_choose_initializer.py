@@ -6,6 +6,7 @@ import pytest
 from keras_initscope import presets
 from keras_initscope.presets import choose_initializer as module
 from keras_initscope.presets import training
+from keras_initscope.presets.digits import digits
 
 ACTIVATIONS, INITIALIZERS = module.ACTIVATIONS, module.INITIALIZERS
 
@@ -55,8 +56,8 @@ def test_each_network_has_its_run_and_its_row(result, folder):
 
 def test_the_variances_are_those_of_the_first_and_last_hidden_layer(result):
     """Recomputed from the network that the preset builds; the first batch is what is measured."""
-    data = module.digits(1)
-    model = module._network("relu", module.INITIALIZERS["he-average"], 4, 12, 1)
+    data = digits(1)
+    model = module._network("relu", module.INITIALIZERS["he-average"], [12] * 3, data, 1)
     values = [data.train_x[: training.BATCH]]
     for layer in model.layers:
         values.append(np.asarray(layer(values[-1])))

@@ -7,6 +7,7 @@ from keras_initscope import gain, presets
 from keras_initscope.presets import he_2015, lsuv_2015, retraining, tat_2022
 from keras_initscope.presets.digits import digits
 from keras_initscope.presets.retraining import network
+from keras_initscope.presets.sources import DIGITS
 from keras_initscope.theory.meanfield import chi_1, correlation_map, variance_slope
 from keras_initscope.theory.nonlinearities import nonlinearity
 from keras_initscope.theory.piecewise import leaky_relu
@@ -18,8 +19,6 @@ SMALL = {"width": 12, "steps": 50, "seeds": 1}
 @pytest.fixture(scope="module", autouse=True)
 def shallow():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(he_2015, "DEPTHS", (3,))
-        patch.setattr(tat_2022, "DEPTH", 2)
         patch.setattr(lsuv_2015, "NETWORKS", {"relu": ("he", "lsuv")})
         yield
 
@@ -27,7 +26,7 @@ def shallow():
 @pytest.fixture(scope="module")
 def he(shallow, tmp_path_factory):
     folder = tmp_path_factory.mktemp("he-2015")
-    return presets.run("he-2015", folder, seed=1, record=False, **SMALL), folder
+    return presets.run("he-2015", folder, seed=1, depth=3, record=False, **SMALL), folder
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def lsuv(shallow):
 
 @pytest.fixture(scope="module")
 def tat(shallow):
-    return presets.run("tat-2022", seed=1, rates=1, record=False, **SMALL)
+    return presets.run("tat-2022", seed=1, depth=2, rates=1, record=False, **SMALL)
 
 
 def test_each_network_has_its_row_and_nothing_is_recorded_unasked(he):
@@ -69,7 +68,7 @@ def test_lsuv_gives_unit_variance_and_follows_the_seed(name, which):
     x = digits(0).train_x[: lsuv_2015.CALIBRATED_ON]
     drawn = []
     for seed in (5, 5, 6):
-        model = network("relu", depth=3, width=12)
+        model = network("relu", 3, 12, digits(0))
         lsuv_2015.INITIALIZATIONS[name](model, digits(0), seed)
         drawn.append(np.asarray(model.layers[1].kernel))
     np.testing.assert_array_equal(drawn[0], drawn[1])
@@ -81,15 +80,13 @@ def test_lsuv_gives_unit_variance_and_follows_the_seed(name, which):
         assert np.var((inner, values)[which]) == pytest.approx(1, abs=1e-3)
 
 
-def test_tailored_networks_have_the_slope_for_their_depth(monkeypatch):
-    monkeypatch.setattr(tat_2022, "DEPTH", 50)
-    model = tat_2022._trainer(4, tailored=True).model
+def test_tailored_networks_have_the_slope_for_their_depth():
+    model = tat_2022._trainer(50, 4, DIGITS, tailored=True).model
     for layer in model.layers[:-1]:
         below, above = np.asarray(layer.activation(np.array([-1.0, 1.0], "float32")))
         assert below == pytest.approx(-0.430522949 * 1.298947786)
         assert above == pytest.approx(1.298947786)
-    monkeypatch.setattr(tat_2022, "DEPTH", 2)
-    plain = tat_2022._trainer(4, tailored=False).model
+    plain = tat_2022._trainer(2, 4, DIGITS, tailored=False).model
     assert plain.layers[0].activation.__name__ == "relu"
 
 

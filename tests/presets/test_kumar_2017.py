@@ -6,6 +6,7 @@ import pytest
 from keras_initscope import presets
 from keras_initscope.prediction.gains import criticality
 from keras_initscope.presets import kumar_2017 as module
+from keras_initscope.presets.digits import digits
 
 NAMES = ("small", "xavier", "he", "kumar")
 
@@ -76,7 +77,7 @@ def test_a_training_run_is_logged_and_looked_at(monkeypatch, tmp_path):
 
 
 def test_all_kernels_have_the_variance_of_their_fan_in():
-    model = module._network("kumar", seed=0)
+    model = module._network("kumar", digits(0), seed=0)
     kernels = [np.asarray(layer.kernel) for layer in model.layers]
     assert [kernel.shape for kernel in kernels] == [(64, 128), *[(128, 128)] * 4, (128, 10)]
     for kernel in kernels:

@@ -21,7 +21,7 @@ def catalogue(monkeypatch):
 
 @pytest.fixture
 def doubling(catalogue):
-    @presets.preset("doubling", expects=[_expect_value(6)], quick={"number": 3})
+    @presets.preset("doubling", expects=[_expect_value(6)], quick={"number": 3}, networks=_none)
     def doubling(
         run: presets.Run,
         number: Annotated[int, presets.Interval(low=1, high=100)] = 3,
@@ -39,6 +39,11 @@ def doubling(catalogue):
         return presets.Outcome(rows=[row], files=[run.log_dir / "note.txt"])
 
     return doubling
+
+
+def _none():
+    """Networks of a preset that has none."""
+    return {}
 
 
 def _expect_value(value):
@@ -81,7 +86,9 @@ def test_claims_hold_for_the_protocol_of_the_preset_only(doubling):
 
 
 def test_a_claim_outside_its_interval_fails(catalogue):
-    @presets.preset("wrong", expects=[_expect_value(1), _expect_value(float("nan"))])
+    @presets.preset(
+        "wrong", expects=[_expect_value(1), _expect_value(float("nan"))], networks=_none
+    )
     def wrong(run: presets.Run) -> presets.Outcome:
         """Is wrong."""
         return presets.Outcome(rows=[{"value": 2.0}])
@@ -157,7 +164,7 @@ def test_a_log_dir_that_cannot_be_written_is_refused_before_the_work(doubling, t
 
 def test_a_name_is_given_once(doubling):
     with pytest.raises(ValueError, match="two presets 'doubling'"):
-        presets.preset("doubling", expects=[])(doubling)
+        presets.preset("doubling", expects=[], networks=_none)(doubling)
 
 
 def test_parameters_need_a_type_and_a_default():
@@ -174,9 +181,9 @@ def test_names_that_run_takes_are_reserved(catalogue):
     def reserved(run: presets.Run, seed: int = 0) -> presets.Outcome: ...
 
     with pytest.raises(TypeError, match=r"'clash' uses names that `run` takes: \['seed'\]"):
-        presets.preset("clash", expects=[])(reserved)
+        presets.preset("clash", expects=[], networks=_none)(reserved)
 
 
 def test_quick_parameters_are_checked_at_once(doubling):
     with pytest.raises(presets.PresetError, match="`number` must be 1 to 100"):
-        presets.preset("other", expects=[], quick={"number": 0})(doubling)
+        presets.preset("other", expects=[], quick={"number": 0}, networks=_none)(doubling)

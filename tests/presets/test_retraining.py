@@ -10,6 +10,7 @@ from keras_initscope import reinitialize
 from keras_initscope.presets import retraining
 from keras_initscope.presets.digits import digits
 from keras_initscope.presets.retraining import Attempt, Plan, Trainer, columns, network, signal
+from keras_initscope.presets.sources import DIGITS
 
 PLAN = Plan(steps=6, learning_rate=0.01, seeds=2)
 
@@ -20,7 +21,7 @@ def _draw(model, data, seed):
 
 @pytest.fixture(scope="module")
 def trainer():
-    return Trainer(network("relu", depth=3, width=12))
+    return Trainer(network("relu", 3, 12, digits(0)), DIGITS)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_a_training_leaves_nothing_for_the_next(trainer, attempts):
 def test_the_losses_are_those_of_each_batch_before_its_step(attempts):
     """Recomputed by hand, momentum included."""
     data, plan = digits(4), PLAN
-    model = network("relu", depth=3, width=12)
+    model = network("relu", 3, 12, digits(0))
     _draw(model, data, 4)
     kernels = [np.asarray(weight) for weight in model.trainable_variables]
     speeds = [np.zeros_like(kernel) for kernel in kernels]
@@ -73,8 +74,8 @@ def _by_hand(kernels, x, y):
 
 def test_gradients_are_clipped_to_the_norm_asked_for():
     """Without momentum yet, the first step is as long as learning rate times norm."""
-    model = network("relu", depth=3, width=12)
-    trainer = Trainer(model, clipnorm=1e-3)
+    model = network("relu", 3, 12, digits(0))
+    trainer = Trainer(model, DIGITS, clipnorm=1e-3)
     trainer.attempts(_draw, Plan(1, 0.5, 1), seed=0, log_dir=None)
     after = [np.asarray(weight) for weight in model.trainable_variables]
     _draw(model, None, 0)
@@ -94,7 +95,7 @@ def test_the_first_seed_is_watched_where_asked_and_trains_alike(trainer, attempt
 
 
 def test_the_signal_before_training_is_that_of_the_hidden_layers():
-    model = network("linear", depth=3, width=64)
+    model = network("linear", 3, 64, digits(0))
     reinitialize(model, [("kernel", keras.initializers.Identity(2.0))])
     x = np.zeros((4, 64), "float32")
     x[0, 0] = x[1, 0] = x[2, 1] = 1.0  # the last one is zero
@@ -122,6 +123,6 @@ def test_columns_are_means_over_the_seeds():
 
 
 def test_a_network_is_made_of_kernels_alone():
-    model = network("tanh", depth=5, width=7)
+    model = network("tanh", 5, 7, digits(0))
     assert [weight.shape for weight in model.weights] == [(64, 7), *[(7, 7)] * 4, (7, 10)]
     assert retraining.BATCH == 64

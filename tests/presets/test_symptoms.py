@@ -19,6 +19,7 @@ from keras_initscope.presets import (
     sparse_relu,
     zigzag,
 )
+from keras_initscope.presets.sources import MNIST1D
 
 _Z = np.linspace(-12, 12, 400_001)
 _WEIGHTS = norm.pdf(_Z)
@@ -143,7 +144,7 @@ def test_the_accuracies_of_the_rectifiers_are_means_over_the_last_third(monkeypa
     shares = iter([0.25, 0.5, 0.75, 1.0])
     monkeypatch.setattr(rectifiers_2015, "accuracy", lambda *what: next(shares))
     monkeypatch.setattr(rectifiers_2015, "DEPTH", 1)
-    trained = rectifiers_2015._trained("relu", 0, 150)
+    trained = rectifiers_2015._trained("relu", MNIST1D, 0, 150)
     assert (trained.train, trained.test) == (0.5, 0.75)
     assert len(trained.losses) == 6, "one for 25 steps"
     assert next(shares, None) is None

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_initscope.presets.digits import Digits
+from keras_initscope.presets.data import Data
 from keras_initscope.presets.training import BATCH, steps_per_pass, train
 
 COUNT = 2 * BATCH + 5
@@ -15,7 +15,7 @@ def data():
     random = np.random.default_rng(0)
     x = random.normal(size=(COUNT + 20, 3)).astype("float32")
     y = (x[:, 0] > 0).astype("int64")
-    return Digits(x[:COUNT], y[:COUNT], x[COUNT:], y[COUNT:])
+    return Data(x[:COUNT], y[:COUNT], x[COUNT:], y[COUNT:])
 
 
 def _model():

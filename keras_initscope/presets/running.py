@@ -1,0 +1,218 @@
+"""Build presets with parameters of one's own, and run them.
+
+Owns seeds, log directories and the verdicts; what is computed is the preset's function's.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from keras_initscope.presets.experiment import Experiment
+from keras_initscope.presets.log_dir import open_log_dir, write_table
+from keras_initscope.presets.parameters import bind, named
+from keras_initscope.presets.registry import Preset, Progress, Run, get
+from keras_initscope.presets.result import Expectation, PresetError, Result, Row
+
+_LOGGER = logging.getLogger("keras_initscope.presets")
+_SEEDS = "seeds"
+
+
+def build(name: str, seed: int = 0, quick: bool = False, **parameters: Any) -> Experiment:
+    """A preset with parameters of your own, to take apart or to run.
+
+    Args:
+        name: One of `names()`.
+        seed: Integer from which everything random follows.
+        quick: Whether to take the preset's shorter protocol.
+        **parameters: Values for the preset's own parameters, see `get(name).parameters`.
+
+    Returns:
+        The experiment: its networks, their data, training and claims, and a way to run it all.
+
+    Raises:
+        PresetError: If there is no such preset or parameter, or a value cannot be used.
+
+    Example:
+
+    ```python
+    from keras_initscope import presets
+
+    experiment = presets.build("he-2015", depth=30)
+    print(experiment.networks)  # ('30 layers, glorot', '30 layers, he')
+    model = experiment.model("30 layers, he")
+    ```
+    """
+    found = get(name)
+    protocol = bind(found.parameters, found.quick if quick else {})
+    values = bind(found.parameters, {**protocol, **parameters})
+    _check_count("seed", seed, 0)
+    return Experiment(
+        name=name,
+        summary=found.summary,
+        parameters=values,
+        seed=seed,
+        expects=_expects(found, values, protocol),
+        trials=found.trials(values),
+        runner=partial(_run, found, values, protocol, seed),
+    )
+
+
+def run(
+    name: str,
+    log_dir: str | Path | None = None,
+    seed: int = 0,
+    quick: bool = False,
+    progress: Progress | None = None,
+    **parameters: Any,
+) -> Result:
+    """Run a preset: `build(name, ...).run(...)` in one call.
+
+    Args:
+        name: One of `names()`.
+        log_dir: Directory for its files, `table.csv` among them; made if need be. With `None`
+            no file is kept.
+        seed: Integer from which everything random in the run follows.
+        quick: Whether to take the preset's shorter protocol.
+        progress: Called with a line of text now and then. `None` logs these lines at level INFO
+            to the logger `"keras_initscope.presets"`.
+        **parameters: Values for the preset's own parameters, see `get(name).parameters`.
+
+    Returns:
+        The table, the verdict on each expectation, the pictures and the files written.
+
+    Raises:
+        PresetError: If there is no such preset or parameter, a value cannot be used, or the
+            directory cannot be written.
+
+    Example:
+
+    ```python
+    from keras_initscope import presets
+
+    result = presets.run("small-weights", draws=50)
+    assert result.rows[-1]["mean_square"] < 1e-10  # five layers on, nothing is left
+    ```
+    """
+    return build(name, seed, quick, **parameters).run(log_dir=log_dir, progress=progress)
+
+
+def parsed(name: str, settings: Sequence[str]) -> dict[str, Any]:
+    """Values of a preset's parameters from the texts of a command line.
+
+    Args:
+        name: Name of the preset.
+        settings: Texts such as `"depth=30"`.
+
+    Returns:
+        Names of parameters to values.
+
+    Raises:
+        PresetError: If there is no such preset or parameter, or a text is no value of it.
+    """
+    parameters = get(name).parameters
+    values = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise PresetError(f"A setting must be KEY=VALUE. Received: {setting!r}.")
+        values[key.strip()] = named(parameters, key.strip()).parse(text)
+    return values
+
+
+def _run(
+    found: Preset,
+    values: Mapping[str, Any],
+    protocol: Mapping[str, Any],
+    seed: int,
+    seeds: int | None,
+    log_dir: str | Path | None,
+    progress: Progress | None,
+) -> Result:
+    """From so many seeds; from one, or as many as its parameter says, where that is `None`."""
+    if seeds is not None:
+        _check_count(_SEEDS, seeds, 1)
+    if seeds is not None and _SEEDS in values:
+        values, seeds = {**values, _SEEDS: seeds}, None
+    claims = _expects(found, values, protocol)
+    tell = progress or _LOGGER.info
+    with _directory(log_dir) as folder:
+        if seeds is None or seeds == 1:
+            result = _once(found, values, claims, Run(log_dir=folder, seed=seed, progress=tell))
+        else:
+            several = range(seed, seed + seeds)
+            runs = [Run(log_dir=_inside(folder, s), seed=s, progress=tell) for s in several]
+            result = _joined([_once(found, values, claims, each) for each in runs], folder)
+    return result if log_dir is not None else replace(result, files=())
+
+
+def _once(
+    found: Preset, values: Mapping[str, Any], claims: tuple[Expectation, ...], circumstances: Run
+) -> Result:
+    outcome = found.function(circumstances, **values)
+    table = write_table(circumstances.log_dir / "table.csv", outcome.rows)
+    pictures = {path.stem: path.read_bytes() for path in outcome.files if path.suffix == ".png"}
+    return Result(
+        preset=found.name,
+        seed=circumstances.seed,
+        parameters=values,
+        rows=tuple(outcome.rows),
+        verdicts=tuple(claim.check(outcome.rows) for claim in claims),
+        files=(table, *outcome.files),
+        pictures=pictures,
+    )
+
+
+def _joined(results: list[Result], folder: Path) -> Result:
+    """The runs of several seeds as one: their rows below each other, a verdict for each."""
+    rows: list[Row] = [{"seed": each.seed, **row} for each in results for row in each.rows]
+    verdicts = [
+        replace(verdict, claim=f"{verdict.claim}, seed {each.seed}")
+        for each in results
+        for verdict in each.verdicts
+    ]
+    table = write_table(folder / "table.csv", rows)
+    return replace(
+        results[0],
+        rows=tuple(rows),
+        verdicts=tuple(verdicts),
+        files=(table, *(path for each in results for path in each.files)),
+        pictures={
+            f"{name}, seed {each.seed}": picture
+            for each in results
+            for name, picture in each.pictures.items()
+        },
+    )
+
+
+def _expects(
+    found: Preset, values: Mapping[str, Any], protocol: Mapping[str, Any]
+) -> tuple[Expectation, ...]:
+    """The claims, which are about the protocol, or about more seeds than it has."""
+    enough = min(protocol.get(_SEEDS, 0), found.quick.get(_SEEDS, protocol.get(_SEEDS, 0)))
+    is_own = all(values[name] == protocol[name] for name in values if name != _SEEDS)
+    return found.expects if is_own and values.get(_SEEDS, 0) >= enough else ()
+
+
+def _inside(folder: Path, seed: int) -> Path:
+    return open_log_dir(folder / f"seed_{seed}")
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise PresetError(f"`{name}` must be an integer of {least} or more. Received: {value!r}.")
+
+
+@contextmanager
+def _directory(log_dir: str | Path | None) -> Iterator[Path]:
+    if log_dir is not None:
+        yield open_log_dir(log_dir)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
