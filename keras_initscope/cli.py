@@ -1,4 +1,4 @@
-"""The command line: `initscope list | run NAME | inspect MODEL.keras | rules | report LOGDIR`.
+"""The command line: `initscope list | run | catalogue | inspect | rules | report`.
 
 Owns arguments, printing and exit codes: 0 when all expectations are met or all is told, 1 when an
 expectation failed, 2 when a command cannot be carried out. Never computes anything itself.
@@ -21,6 +21,7 @@ from keras_initscope.inspection import InspectionError, has_loss, loading
 from keras_initscope.inspection.look import look
 from keras_initscope.inspection.recorded import report_of_run
 from keras_initscope.presets import PresetError, Result
+from keras_initscope.presets.catalogue import write_catalogue
 from keras_initscope.presets.digits import digits
 from keras_initscope.records import FitReport, Report
 from keras_initscope.text import aligned, did_you_mean
@@ -92,6 +93,17 @@ def _parser() -> argparse.ArgumentParser:
         help="a parameter of the preset, such as depth=30; several values are separated by commas",
     )
     run.set_defaults(command=_run)
+
+    catalogue = commands.add_parser(
+        "catalogue", help="write a document of all presets that were run"
+    )
+    catalogue.add_argument(
+        "runs", metavar="RUNS", type=Path, help="the --log-dir of `initscope run --all`"
+    )
+    catalogue.add_argument(
+        "--out", metavar="F", type=Path, default="presets.md", help="(default: %(default)s)"
+    )
+    catalogue.set_defaults(command=_catalogue)
 
     look = commands.add_parser("inspect", help="see what a model does with signal and gradient")
     look.add_argument("model", metavar="MODEL.keras", help="as model.save writes it")
@@ -169,6 +181,11 @@ def _run_all(arguments: argparse.Namespace) -> int:
         print(flush=True)
     print(aligned(("preset", "seconds", "outcome"), rows, (True, False, True)))
     return int(any("FAILED" in outcome for _, _, outcome in rows))
+
+
+def _catalogue(arguments: argparse.Namespace) -> int:
+    print("\n".join(f"wrote {path}" for path in write_catalogue(arguments.runs, arguments.out)))
+    return 0
 
 
 def _inspect(arguments: argparse.Namespace) -> int:

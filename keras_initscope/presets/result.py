@@ -157,6 +157,8 @@ class Result:
         verdicts: One for each expectation. Empty if a parameter had a value of your own: the
             preset's claims are about its own protocol.
         files: Files written.
+        seconds: How long the run took.
+        quick: Whether it was the shorter protocol.
         pictures: Names to PNG files, in memory. A notebook shows them below the table.
     """
 
@@ -166,6 +168,8 @@ class Result:
     rows: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
     files: tuple[Path, ...]
+    seconds: float = 0.0
+    quick: bool = False
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property

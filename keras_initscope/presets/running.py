@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from keras_initscope.presets.catalogue import write_result
 from keras_initscope.presets.experiment import Experiment
 from keras_initscope.presets.log_dir import open_log_dir, write_table
 from keras_initscope.presets.parameters import bind, named
@@ -60,7 +62,7 @@ def build(name: str, seed: int = 0, quick: bool = False, **parameters: Any) -> E
         seed=seed,
         expects=_expects(found, values, protocol),
         trials=found.trials(values),
-        runner=partial(_run, found, values, protocol, seed),
+        runner=partial(_run, _Order(found, values, protocol, seed, quick)),
     )
 
 
@@ -126,42 +128,46 @@ def parsed(name: str, settings: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+class _Order(NamedTuple):
+    """What is to be run: a preset, the values of its parameters and those of its protocol."""
+
+    preset: Preset
+    values: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    seed: int
+    quick: bool
+
+
 def _run(
-    found: Preset,
-    values: Mapping[str, Any],
-    protocol: Mapping[str, Any],
-    seed: int,
-    seeds: int | None,
-    log_dir: str | Path | None,
-    progress: Progress | None,
+    order: _Order, seeds: int | None, log_dir: str | Path | None, progress: Progress | None
 ) -> Result:
     """From so many seeds; from one, or as many as its parameter says, where that is `None`."""
     if seeds is not None:
         _check_count(_SEEDS, seeds, 1)
-    if seeds is not None and _SEEDS in values:
-        values, seeds = {**values, _SEEDS: seeds}, None
-    claims = _expects(found, values, protocol)
-    tell = progress or _LOGGER.info
+    if seeds is not None and _SEEDS in order.values:
+        order, seeds = order._replace(values={**order.values, _SEEDS: seeds}), None
+    tell, started = progress or _LOGGER.info, time.perf_counter()
     with _directory(log_dir) as folder:
         if seeds is None or seeds == 1:
-            result = _once(found, values, claims, Run(log_dir=folder, seed=seed, progress=tell))
+            result = _once(order, Run(log_dir=folder, seed=order.seed, progress=tell))
         else:
-            several = range(seed, seed + seeds)
+            several = range(order.seed, order.seed + seeds)
             runs = [Run(log_dir=_inside(folder, s), seed=s, progress=tell) for s in several]
-            result = _joined([_once(found, values, claims, each) for each in runs], folder)
+            result = _joined([_once(order, each) for each in runs], folder)
+        result = replace(result, seconds=time.perf_counter() - started, quick=order.quick)
+        write_result(folder, result)
     return result if log_dir is not None else replace(result, files=())
 
 
-def _once(
-    found: Preset, values: Mapping[str, Any], claims: tuple[Expectation, ...], circumstances: Run
-) -> Result:
-    outcome = found.function(circumstances, **values)
+def _once(order: _Order, circumstances: Run) -> Result:
+    claims = _expects(order.preset, order.values, order.protocol)
+    outcome = order.preset.function(circumstances, **order.values)
     table = write_table(circumstances.log_dir / "table.csv", outcome.rows)
     pictures = {path.stem: path.read_bytes() for path in outcome.files if path.suffix == ".png"}
     return Result(
-        preset=found.name,
+        preset=order.preset.name,
         seed=circumstances.seed,
-        parameters=values,
+        parameters=order.values,
         rows=tuple(outcome.rows),
         verdicts=tuple(claim.check(outcome.rows) for claim in claims),
         files=(table, *outcome.files),

@@ -1,0 +1,80 @@
+"""What a run leaves in its directory, and the document that is made of it."""
+
+import json
+
+import pytest
+
+from keras_initscope import presets
+from keras_initscope.presets import registry
+from keras_initscope.presets.catalogue import catalogue, read_results, write_catalogue
+
+
+def _none():
+    return {}
+
+
+@pytest.fixture
+def runs(monkeypatch, tmp_path):
+    """Two presets, one of which was run: of its claims one is met, and one is not a number."""
+    presets.names()
+    monkeypatch.setattr(registry, "_presets", {})
+    claims = [
+        presets.Expectation(
+            claim=claim,
+            source="arith|metic",
+            interval=presets.Interval(low=1),
+            measure=presets.cell(claim),
+        )
+        for claim in ("sum", "ratio")
+    ]
+
+    @presets.preset("adds", expects=claims, networks=_none)
+    def adds(run: presets.Run, terms: tuple[int, ...] = (1, 2)) -> presets.Outcome:
+        """Adds numbers."""
+        picture = run.log_dir / "bars.png"
+        picture.write_bytes(b"bars")
+        row = {"sum": sum(terms), "ratio": float("nan")}
+        return presets.Outcome(rows=[row], files=[picture])
+
+    @presets.preset("other", expects=[], networks=_none)
+    def other(run: presets.Run) -> presets.Outcome:
+        """Was not run."""
+        return presets.Outcome(rows=[])
+
+    presets.run("adds", tmp_path / "adds", seed=3)
+    return tmp_path
+
+
+def test_a_run_leaves_what_came_of_it(runs):
+    record = json.loads((runs / "adds" / "result.json").read_text())
+    assert (record["preset"], record["seed"], record["quick"]) == ("adds", 3, False)
+    assert record["parameters"] == {"terms": [1, 2]}
+    assert record["seconds"] >= 0
+    assert record["pictures"] == ["bars.png"]
+    assert [verdict["measured"] for verdict in record["verdicts"]] == [3.0, "nan"]
+
+
+def test_the_document_has_every_preset_and_every_claim(runs):
+    text = catalogue(read_results(runs))
+    assert "| [`adds`](#adds) | Adds numbers. | 1 of 2 | 0 |" in text
+    assert "| [`other`](#other) | Was not run. | 0 of 0 | not run |" in text
+    assert "| sum | arith\\|metic | at least 1 | 3 |" in text
+    assert "| ratio | arith\\|metic | at least 1 | nan (**not met**) |" in text
+    assert text.index("## adds") < text.index("## other")
+
+
+def test_it_is_written_with_its_pictures(runs, tmp_path):
+    document = tmp_path / "docs" / "presets.md"
+    files = write_catalogue(runs, document)
+    assert files == [document, tmp_path / "docs" / "images" / "presets" / "adds.png"]
+    assert files[1].read_bytes() == b"bars"
+    assert "![adds](images/presets/adds.png)" in document.read_text()
+    assert "![other]" not in document.read_text()
+
+
+def test_what_is_no_run_is_refused(runs, tmp_path):
+    with pytest.raises(presets.PresetError, match=r"no results of presets in .*run --all"):
+        read_results(tmp_path / "nowhere")
+    (runs / "adds" / "result.json").write_text('{"verdicts": [{}]}')
+    with pytest.raises(presets.PresetError, match="is no result of a preset: KeyError"):
+        read_results(runs)
