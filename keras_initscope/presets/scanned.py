@@ -50,9 +50,10 @@ class ScannedDense(keras.Layer):
     Args:
         depth: Layers in the stack.
         activation: Elementwise and deterministic, without weights: a name, a function or a layer.
-        use_bias: Whether each layer has biases; they start at zero.
+        use_bias: Whether each layer has biases.
         kernel_initializer: Draws one kernel `(units, units)` at a time. Where it has a seed, each
             kernel has one of its own, found from it.
+        bias_initializer: Draws all biases at once.
         networks: Number of independent networks, the first axis of the inputs; `None` for one
             network without that axis.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
@@ -89,6 +90,7 @@ class ScannedDense(keras.Layer):
         activation: Any = "tanh",
         use_bias: bool = False,
         kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
         networks: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -98,6 +100,7 @@ class ScannedDense(keras.Layer):
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
         if networks is not None:
             networks = whole("networks", networks, 1, "`None` leaves that axis out.")
         self.networks = networks
@@ -119,7 +122,7 @@ class ScannedDense(keras.Layer):
         )
         if self.use_bias:
             shape = (self.depth, *copies, units)
-            self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros")
+            self.bias = self.add_weight(name="bias", shape=shape, initializer=self.bias_initializer)
 
     def call(self, inputs: Any) -> Any:
         """Apply all layers; see the class for its arguments."""
@@ -140,6 +143,7 @@ class ScannedDense(keras.Layer):
             "activation": activation_config(self.activation),
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "networks": self.networks,
         }
         return {**super().get_config(), **config}

@@ -18,9 +18,8 @@ def _inputs(*shape):
 
 def _drawn(layer, shape):
     """The layer, built, with biases other than zero."""
+    layer.bias_initializer = keras.initializers.RandomNormal(stddev=0.3, seed=9)
     layer.build(shape)
-    if layer.use_bias:
-        layer.bias.assign(0.3 * _inputs(*layer.bias.shape))
     return layer
 
 
@@ -166,8 +165,19 @@ def test_in_mixed_precision_it_computes_in_half():
         np.testing.assert_allclose(found, expected, atol=scale * np.abs(expected).max())
 
 
+def test_biases_are_drawn_as_asked():
+    layer = ScannedDense(
+        400, use_bias=True, bias_initializer=keras.initializers.RandomNormal(seed=2)
+    )
+    layer.build((None, UNITS))
+    assert np.std(layer.bias) == pytest.approx(0.05, rel=4 / np.sqrt(2 * 400 * UNITS))
+    assert ScannedDense(2, use_bias=True).bias_initializer(3).numpy().tolist() == [0, 0, 0]
+
+
 def test_it_comes_back_from_its_configuration():
-    layer = ScannedDense(4, LEAKY, use_bias=True, kernel_initializer="he_normal", networks=2)
+    layer = ScannedDense(
+        4, LEAKY, use_bias=True, kernel_initializer="he_normal", bias_initializer="ones", networks=2
+    )
     config = keras.saving.serialize_keras_object(layer)
     back = keras.saving.deserialize_keras_object(config)
     assert back.get_config() == layer.get_config()
