@@ -9,6 +9,10 @@ singular values of the product move apart by a factor a layer, and all images co
 line, so that no last layer can tell ten digits apart. The column `one_direction` is the share of
 the mean square along that line.
 
+Seeds 0, 1 and 2 give accuracies of .975, .944 and .953, Gaussian weights .078, .089 and .103. The
+quick protocol takes all 1000 steps as well: 300 are enough for .94 from one seed and .89 from
+another.
+
 There are no shortcuts, no normalization and no momentum. The thousand layers are one loop,
 `ScannedDense`: traced one by one, they would take longer to trace than to train.
 
@@ -123,7 +127,7 @@ def _networks(depth: int, steps: int, learning_rate: float, data: Source) -> Net
 
 @preset(
     "thousand-layers",
-    quick={"steps": 300, "seeds": 1},
+    quick={"seeds": 1},
     expects=_EXPECTS,
     networks=_networks,
 )

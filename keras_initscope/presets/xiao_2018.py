@@ -1,20 +1,22 @@
 """A plain tanh convolutional network of ten thousand layers, before training.
 
 At the critical point, q* = 1/L here, squared gradients keep their size in the mean over all
-Gaussian kernels, and no single network of ten thousand layers does: each frequency of the image
+Gaussian kernels, and no single network of ten thousand layers does. Each frequency of the image
 meets a product of L random matrices of its own, whose logarithm falls by about 1 / (2 C) a layer
-and scatters by sqrt(L / C). Even the frequency that fares best is lost by many decades with C = 32
-channels. A delta-orthogonal kernel is one orthogonal matrix at the middle of the window and zero
-beside it: a layer keeps lengths and angles at each position, and what is left of the tanh at
-q* = 1/L adds up to the same small amount at any depth.
+and scatters by sqrt(L / C). Even the frequency that fares best is lost: for C = 32 channels that
+law leaves 10^-7 of the squared gradient after 2000 layers, give or take 1.6 decades from draw to
+draw, and 10^-53 +- 4 after 10,000.
+
+A delta-orthogonal kernel is one orthogonal matrix at the middle of the window and zero beside it: a
+layer keeps lengths and angles at each position, and what is left of the tanh at q* = 1/L adds up to
+the same small amount at any depth.
 
 What is compared to their start: the mean square of the activations; that of a gradient that enters
 behind the last layer as noise; and the cosine of two inputs, .875 at the start. Padding is
 circular, as the theory has it: there is no border.
 
-Of the paper, which trains networks of this depth, the initialization alone is shown. An earlier
-study called the Gaussian gradient exactly 0: squares in float32 are; in double precision they can
-be told from it.
+Of the paper, which trains networks of this depth, the initialization alone is shown. The Gaussian
+gradient is not exactly 0, as squares in float32 have it: those in double precision tell it from 0.
 
 Source: Xiao et al., 2018, [Dynamical isometry and a mean field theory of
 CNNs](https://arxiv.org/abs/1806.05393), section 3 and figure 1.
@@ -145,7 +147,7 @@ _EXPECTS = [
     _claim(DELTA, "signal_factor", Interval(high=4.0), "lengths are kept"),
     _claim(DELTA, "gradient_factor", Interval(high=4.0), "on the way back as well"),
     _claim(DELTA, "cosine", Interval.around(COSINE, absolute=0.03), "angles are kept"),
-    _claim(GAUSSIAN, "gradient", Interval(high=1e-3), "at best exp(-L / (2 C) + 2 sqrt(L / C))"),
+    _claim(GAUSSIAN, "gradient", Interval(high=1e-2), "10^(-6.9 +- 1.6) after 2000 layers"),
 ]
 
 
@@ -307,8 +309,8 @@ def _picture(run: Run, depth: int, courses: Mapping[str, Course]) -> Any:
     panels = [
         Panel(title, "layer", label, _curves(courses, column), logarithmic)
         for title, label, column, logarithmic in (
-            ("Signal", "mean square, over that of the inputs", "signal", "y"),
-            ("Gradient", "mean square, over that behind the last layer", "gradient", "y"),
+            ("Signal", "mean square, over that at the start", "signal", "y"),
+            ("Gradient", "mean square, over that at the end", "gradient", "y"),
             ("Two inputs", "mean cosine", "cosine", ""),
         )
     ]

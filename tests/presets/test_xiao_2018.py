@@ -91,6 +91,24 @@ def test_theory_keeps_the_cosine_at_any_depth():
         assert abs(depth * step) < 1e-3
 
 
+@pytest.mark.parametrize(("depth", "decades", "spread"), [(2000, -6.9, 1.6), (10_000, -53, 4)])
+def test_the_law_of_gaussian_kernels_that_the_preset_quotes(depth, decades, spread):
+    """Of 64 frequencies of an 8 x 8 image 4 are real; the others are 30 conjugate pairs.
+
+    A vector grows by the square of a Gaussian one of as many numbers, real or complex, over their
+    number; critical weights add 2 / L a layer.
+    """
+    random, drawn = np.random.default_rng(0), []
+    for _ in range(60):
+        pairs = np.log(random.gamma(32, 1 / 32, size=(30, depth))).sum(axis=1)
+        real = np.log(random.gamma(16, 1 / 16, size=(4, depth))).sum(axis=1)
+        logs = np.concatenate([pairs, pairs, real])
+        top = logs.max()
+        drawn.append((top + np.log(np.mean(np.exp(logs - top))) + 2) / np.log(10))
+    assert np.mean(drawn) == pytest.approx(decades, abs=4 * spread / np.sqrt(60))
+    assert np.std(drawn) == pytest.approx(spread, rel=4 / np.sqrt(2 * 60))
+
+
 def test_a_gradient_of_nothing_is_infinitely_off():
     assert xiao_2018._factor([1.0, 0.0]) == float("inf")
     assert xiao_2018._factor([1.0, 0.5, 4.0]) == 4.0
