@@ -5,38 +5,46 @@ plain stochastic gradient descent, which hides nothing; Adam blurs it. From smal
 weights the network learns the mean image and no more, since each sigmoid takes the gradient by a
 slope of at most 1/4. Started by greedy layerwise pretraining, from the same small weights, it beats
 the best linear code of that size, which principal components give. The alternatives that came
-later are in the table too: Kumar's variance for the sigmoid, and tanh in its place.
+later are in the table too: Kumar's variance for the sigmoid, and tanh in its place. The preset
+`history` has them all, with the sigmoid.
 
 Error is the squared error of an image, summed over its pixels, which lie in [0, 1].
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import keras
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from keras_initscope.initializers import Kumar
-from keras_initscope.model_init import pretrain, unroll
-from keras_initscope.presets.data import Data
 from keras_initscope.presets.digits import pixels
 from keras_initscope.presets.experiment import Networks, Trial
+from keras_initscope.presets.reconstruction import (
+    WIDTHS,
+    Images,
+    Start,
+    autoencoder,
+    by_components,
+    by_network,
+    error,
+    pretrained,
+    small,
+    strip,
+    train,
+    trial,
+)
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 
-WIDTHS = (48, 32, 16, 8)
-PIXELS = 64
-BATCH = 32
 MEAN, PCA, UNROLLED, GREEDY = "mean image", "8 components", "greedy, untuned", "greedy"
-NETWORKS: Mapping[str, tuple[str, Callable[[int], keras.initializers.Initializer]]] = {
-    "small": ("sigmoid", lambda seed: keras.initializers.RandomNormal(stddev=0.01, seed=seed)),
+NETWORKS: Mapping[str, tuple[str, Start]] = {
+    "small": ("sigmoid", small),
     "xavier": ("sigmoid", lambda seed: keras.initializers.GlorotNormal(seed=seed)),
     "kumar": ("sigmoid", lambda seed: Kumar("sigmoid", seed=seed)),
     "tanh, xavier": ("tanh", lambda seed: keras.initializers.GlorotNormal(seed=seed)),
@@ -44,7 +52,6 @@ NETWORKS: Mapping[str, tuple[str, Callable[[int], keras.initializers.Initializer
 _DRAWN = 12
 
 Count = Annotated[int, Interval(low=1)]
-Images = NDArray[np.float32]
 
 
 def _ratio(network: str, other: str, interval: Interval, source: str) -> Expectation:
@@ -70,17 +77,14 @@ _EXPECTS = [
 
 
 def _networks(epochs: int, pretraining_epochs: int) -> Networks:
-    def trial(name: str, seed: int) -> Trial:
-        train, test = pixels(seed)
+    def started(name: str, seed: int) -> Trial:
         if name == GREEDY:
-            network = _pretrained(train, pretraining_epochs, seed)
+            network = pretrained(pixels(seed)[0], pretraining_epochs, seed)
         else:
-            network = _autoencoder(*NETWORKS[name], seed)
-        steps = len(train) // BATCH
-        images = Data(train, train, test, test)  # what it is to give back
-        return Trial(_compiled(network, steps), images, epochs * steps, BATCH)
+            network = autoencoder(*NETWORKS[name], seed)
+        return trial(network, seed, epochs)
 
-    return {name: partial(trial, name) for name in (*NETWORKS, GREEDY)}
+    return {name: partial(started, name) for name in (*NETWORKS, GREEDY)}
 
 
 @preset(
@@ -91,83 +95,24 @@ def _networks(epochs: int, pretraining_epochs: int) -> Networks:
 )
 def hinton_2006(run: Run, epochs: Count = 91, pretraining_epochs: Count = 20) -> Outcome:
     """A deep autoencoder of sigmoids: stuck at the mean image, unless it is pretrained greedily."""
-    train, test = pixels(run.seed)
-    made = {"digits": (train, test), MEAN: _by_components(train, test, 0)}
-    made[PCA] = _by_components(train, test, WIDTHS[-1])
-    networks = {name: _autoencoder(*kind, run.seed) for name, kind in NETWORKS.items()}
-    networks[GREEDY] = _pretrained(train, pretraining_epochs, run.seed)
-    made[UNROLLED] = _by_network(networks[GREEDY], train, test)
+    train_x, test_x = pixels(run.seed)
+    made = {"digits": (train_x, test_x), MEAN: by_components(train_x, test_x, 0)}
+    made[PCA] = by_components(train_x, test_x, WIDTHS[-1])
+    networks = {name: autoencoder(*kind, run.seed) for name, kind in NETWORKS.items()}
+    networks[GREEDY] = pretrained(train_x, pretraining_epochs, run.seed)
+    made[UNROLLED] = by_network(networks[GREEDY], train_x, test_x)
     run.progress(_line(UNROLLED, _row(UNROLLED, made)))
     for name, network in networks.items():
-        _train(network, train, epochs, run.seed)
-        made[name] = _by_network(network, train, test)
+        train(network, train_x, epochs, run.seed)
+        made[name] = by_network(network, train_x, test_x)
         run.progress(_line(name, _row(name, made)))
     picture = _draw(run.log_dir / "reconstructions.png", made)
     rows = [_row(name, made) for name in made if name != "digits"]
     return Outcome(rows=rows, files=[picture])
 
 
-def _autoencoder(activation: str, initializer: Callable[[int], Any], seed: int) -> keras.Sequential:
-    hidden = [*WIDTHS, *WIDTHS[-2::-1]]
-    activations = [activation] * len(hidden) + ["sigmoid"]
-    layers = [
-        keras.layers.Dense(width, kind, kernel_initializer=initializer(100 * seed + number))
-        for number, (width, kind) in enumerate(zip([*hidden, PIXELS], activations, strict=True))
-    ]
-    return keras.Sequential([keras.Input((PIXELS,)), *layers])
-
-
-def _pretrained(train: Images, epochs: int, seed: int) -> keras.Sequential:
-    """Pretrain the encoder of the network with small weights, and unroll it."""
-    small = _autoencoder(*NETWORKS["small"], seed)
-    encoder = keras.Sequential([keras.Input((PIXELS,)), *small.layers[: len(WIDTHS)]])
-    adam = keras.optimizers.Adam(0.01)
-    pretrain(encoder, train, epochs, optimizer=adam, seed=seed, verbose=0)
-    return unroll(encoder, train, activation="sigmoid")
-
-
-def _train(network: keras.Sequential, train: Images, epochs: int, seed: int) -> None:
-    """Train on whole batches, in a new order each time.
-
-    All orders are one epoch to Keras, to which starting one costs more than the steps in it.
-    """
-    rng, steps = np.random.default_rng(seed), len(train) // BATCH
-    orders = [rng.permutation(len(train))[: steps * BATCH] for _ in range(epochs)]
-    x = train[np.concatenate(orders)]
-    _compiled(network, steps).fit(x, x, batch_size=BATCH, shuffle=False, verbose=0)
-
-
-def _compiled(network: keras.Sequential, steps: int) -> keras.Sequential:
-    network.compile(
-        keras.optimizers.SGD(0.02, momentum=0.9),
-        _squared_error,
-        steps_per_execution=steps,
-        jit_compile=False,
-    )
-    return network
-
-
-def _squared_error(x: Any, made: Any) -> Any:
-    return keras.ops.sum(keras.ops.square(x - made), axis=-1)
-
-
-def _by_components(train: Images, test: Images, count: int) -> tuple[Images, Images]:
-    """The images by the first principal components of those to train on."""
-    mean = train.mean(axis=0)
-    axes = np.linalg.svd(train - mean, full_matrices=False)[2][:count]
-    return mean + (train - mean) @ axes.T @ axes, mean + (test - mean) @ axes.T @ axes
-
-
-def _by_network(network: Any, train: Images, test: Images) -> tuple[Images, Images]:
-    first, second = (keras.ops.convert_to_numpy(network(x)) for x in (train, test))
-    return first, second
-
-
 def _row(name: str, made: Mapping[str, tuple[Images, Images]]) -> Row:
-    errors = [
-        float(np.mean(np.sum((x - again) ** 2, axis=1, dtype="float64")))
-        for x, again in zip(made["digits"], made[name], strict=True)
-    ]
+    errors = [error(x, again) for x, again in zip(made["digits"], made[name], strict=True)]
     return {"network": name, "train_error": errors[0], "test_error": errors[1]}
 
 
@@ -180,8 +125,7 @@ def _draw(path: Path, made: Mapping[str, tuple[Images, Images]]) -> Path:
     figure = Figure(figsize=(8, 0.62 * len(made)), dpi=110)
     FigureCanvasAgg(figure)
     for axes, (name, (_, images)) in zip(figure.subplots(len(made)), made.items(), strict=True):
-        strip = np.pad(images[:_DRAWN].reshape(-1, 8, 8), ((0, 0), (0, 0), (0, 2)))
-        axes.imshow(np.hstack(list(strip)), cmap="gray_r", vmin=0, vmax=1)
+        axes.imshow(strip(images, _DRAWN), cmap="gray_r", vmin=0, vmax=1)
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_initscope.presets.digits import Digits
+from keras_initscope.presets.data import Data
 from keras_initscope.presets.result import PresetError
 
 _TRAINING, _TEST = 1600, 400
@@ -21,7 +21,7 @@ _TRAINING, _TEST = 1600, 400
 Array = NDArray[np.float64]
 
 
-def spirals(seed: int, noise: float = 0.1, arms: int = 2, turns: float = 1.5) -> Digits:
+def spirals(seed: int, noise: float = 0.1, arms: int = 2, turns: float = 1.5) -> Data:
     """Generate them, with mean square 1 over the training points; the mean is 0 by symmetry.
 
     Args:
@@ -42,7 +42,7 @@ def spirals(seed: int, noise: float = 0.1, arms: int = 2, turns: float = 1.5) ->
     points = _on_arms(labels / arms, np.sqrt(random.uniform(size=len(labels))), turns)
     points += random.normal(0, noise / (turns * arms), points.shape)
     x = (points / np.sqrt(np.mean(points[:_TRAINING] ** 2))).astype("float32")
-    return Digits(x[:_TRAINING], labels[:_TRAINING], x[_TRAINING:], labels[_TRAINING:])
+    return Data(x[:_TRAINING], labels[:_TRAINING], x[_TRAINING:], labels[_TRAINING:])
 
 
 def _on_arms(turned: Array, radii: Array, turns: float) -> Array:

@@ -15,7 +15,7 @@ def test_components_are_the_best_linear_code():
     variances = np.linalg.eigvalsh(np.cov(train.T, ddof=0))[::-1]
     made = {"digits": (train, test)}
     for count in (0, 8):
-        made["some"] = module._by_components(train, test, count)
+        made["some"] = module.by_components(train, test, count)
         row = module._row("some", made)
         assert row["train_error"] == pytest.approx(variances[count:].sum(), rel=1e-4)
     assert row["test_error"] == pytest.approx(1.578, abs=5e-4)
