@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from math import exp, sqrt
+from math import exp, nan, sqrt
 from typing import Annotated, NamedTuple
 
 import keras
@@ -234,12 +234,13 @@ def _left(report: Report, train_x: Images) -> dict[str, float]:
 
 
 def _gradient_left(look: Snapshot) -> float:
+    """NaN where theory does not see through the model, which is one of models once unrolled."""
     squares = [
         stats.values["variance"] + stats.values.get("mean", 0.0) ** 2
         for stats in look.stats
         if stats.tap.quantity == "preactivation_gradient"
     ]
-    return sqrt(squares[0] / squares[-1])
+    return sqrt(squares[0] / squares[-1]) if squares else nan
 
 
 def _line(row: Row, made: Images) -> Line:
