@@ -8,8 +8,9 @@ wall of loss between any two of them, and another class for a share of the plane
 
 Units can be renamed without a change, so that distance and wall may be a matter of names, and what
 articles leave out is that in part they are. Where the units of one network are matched to those of
-the other, the lowest wall of all pairs falls from more than 1 to less than .1 from Xavier's weights
-(to .004 with one seed: two names of one minimum), and to about .3 from weights six times as large.
+the other, the lowest wall of all pairs falls from .7 to 3 down to .004 to .12 from Xavier's weights
+(two names of one minimum, at the least), and to .2 to .7 from weights six times as large; walls of
+.9 and more remain for other pairs. All this is from five seeds of data, with four starts each.
 
 A factor on the weights at the start selects as well. From Xavier's weights the network must build
 its features, and moves by a few times the length of its weights; from weights six times as large it
@@ -103,7 +104,7 @@ _EXPECTS = [
             _claim("same_start", scale, Interval.around(0.0), "nothing else is random"),
             _claim("nearest", scale, Interval(low=1.0), "sqrt(2) of independent directions"),
             _claim("lowest_wall", scale, Interval(low=0.3), "a minimum each"),
-            _claim("least_disagreement", scale, Interval(low=0.002), "another function each"),
+            _claim("disagreement", scale, Interval(low=0.005), "not one function"),
         )
     ),
     _claim("highest_wall_matched", 6.0, Interval(low=0.1), "not all is a matter of names"),
@@ -159,9 +160,10 @@ def _seed_of(seed: int, number: int) -> int:
 def start_selects_minimum(run: Run, steps: Count = 3000, starts: Several = 6) -> Outcome:
     """Trains a small network from several starts: each ends in a minimum of its own.
 
-    `nearest`, `lowest_wall` and `least_disagreement` are the least of all pairs of ends; a wall is
-    how far the loss rises on the straight line between them, `matched` after the units of one were
-    renamed to resemble those of the other. Losses and `moved` are means over the starts.
+    `nearest` and `lowest_wall` are the least of all pairs of ends; a wall is how far the loss rises
+    on the straight line between them, `matched` after the units of one were renamed to resemble
+    those of the other. `disagreement` is the share of the plane that two ends give different
+    classes; it, losses and `moved` are means.
     """
     data, model = data_of(run.seed), network()
     rows: list[Row] = []
@@ -223,7 +225,7 @@ def _columns(
         "lowest_wall": min(map(barrier, lines)),
         "lowest_wall_matched": min(walls),
         "highest_wall_matched": max(walls),
-        "least_disagreement": min(float(np.mean(a.classes != b.classes)) for a, b in pairs),
+        "disagreement": float(np.mean([a.classes != b.classes for a, b in pairs])),
         "moved": float(np.mean([each.moved for each in ends])),
         "train_loss": float(np.mean(train_losses)),
         "lowest_train_loss": min(train_losses),
