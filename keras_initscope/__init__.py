@@ -2,18 +2,20 @@
 
 __version__ = "0.1.0"
 
-from keras_initscope import initializers, layers, presets
+from keras_initscope import initializers, layers, presets, sweeps
 from keras_initscope.callbacks import VarianceMonitor
 from keras_initscope.inspection import advise, inspect
 from keras_initscope.model_init import autoinit, calibrate, pretrain, reinitialize, tailor, unroll
 from keras_initscope.prediction.gains import criticality, gain
 from keras_initscope.prediction.signal import predict_signal
+from keras_initscope.sweeps import compare
 
 __all__ = [
     "VarianceMonitor",
     "advise",
     "autoinit",
     "calibrate",
+    "compare",
     "criticality",
     "gain",
     "initializers",
@@ -23,6 +25,7 @@ __all__ = [
     "presets",
     "pretrain",
     "reinitialize",
+    "sweeps",
     "tailor",
     "unroll",
 ]

@@ -18,10 +18,15 @@ from keras_initscope.presets.data import Data, standardized
 from keras_initscope.presets.digits import digits
 from keras_initscope.presets.mnist1d import mnist1d
 from keras_initscope.presets.result import PresetError
+from keras_initscope.presets.spirals import spirals
 from keras_initscope.text import did_you_mean
 
 #: Data that needs no network: name to what makes it from a seed.
-AT_HAND: Mapping[str, Callable[[int], Data]] = {"digits": digits, "mnist1d": mnist1d}
+AT_HAND: Mapping[str, Callable[[int], Data]] = {
+    "digits": digits,
+    "mnist1d": mnist1d,
+    "spirals": spirals,
+}
 #: Data that Keras downloads; of texts, whether one of the most frequent words occurs.
 IMAGES = ("cifar10", "cifar100", "fashion_mnist", "mnist")
 TEXTS = ("imdb", "reuters")

@@ -6,6 +6,7 @@ from keras_initscope import presets
 
 #: They take long. `make demo` holds the first to its expectations too, in its whole protocol.
 _LONG = {
+    "activation-cost",
     "choose-initializer",
     "constant-symmetry",
     "correlation-collapse",
@@ -16,13 +17,19 @@ _LONG = {
     "glorot-2010-sigmoid",
     "he-2015",
     "hinton-2006",
+    "history",
     "kumar-2017",
     "lsuv-2015",
+    "pennington-2017",
     "rrelu-2015",
     "saturation",
+    "schoenholz-2017",
     "sigmoid-product",
+    "start-selects-minimum",
     "tat-2022",
+    "thousand-layers",
     "xavier-relu",
+    "xiao-2018",
 }
 
 
