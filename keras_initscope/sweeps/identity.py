@@ -1,0 +1,204 @@
+"""What the results of a sweep depend on beside its cells, as short texts that can be compared.
+
+Owns how code and data become a fingerprint. Seen are the code of a function, its defaults, what it
+closes over, the globals that it names, and in turn the functions and classes of the same top-level
+package. Of other packages only the names are seen, and files that a function reads are not.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import hashlib
+import pickle
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_initscope.sweeps.cells import SweepError
+
+Identity = Mapping[str, str]
+
+_OURS = __name__.partition(".")[0]
+_PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
+_NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__"}
+
+
+def versions() -> dict[str, str]:
+    """Those of what computes."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "keras": f"{keras.__version__} on {keras.backend.backend()}",
+        _OURS: str(sys.modules[_OURS].__version__),
+    }
+
+
+def name_of(function: Any) -> str:
+    """Module and name of a function, or of the class of another callable."""
+    if isinstance(function, functools.partial):
+        return name_of(function.func)
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def fingerprint(value: Any) -> str:
+    """Sixteen digits that change with the code or the data that a value stands for.
+
+    Args:
+        value: A function, an array, a record, or whatever can be pickled.
+
+    Returns:
+        The digits, the same in every process.
+
+    Raises:
+        SweepError: If there is something in it of which nobody can say whether it is the same.
+
+    Example:
+
+    ```python
+    from keras_initscope.sweeps.identity import fingerprint
+
+    def scaled(factor):
+        return lambda x: factor * x
+
+    assert fingerprint(scaled(2)) == fingerprint(scaled(2)) != fingerprint(scaled(3))
+    ```
+    """
+    home = name_of(value).partition(".")[0]
+    digest = hashlib.sha256()
+    for part in _Walk(home).parts(value):
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()[:16]
+
+
+class _Walk:
+    """Goes through a value once; what it has met before is not entered again."""
+
+    def __init__(self, home: str) -> None:
+        self._home = home
+        self._met: dict[int, Any] = {}  # keeps them, so that no number is given anew
+
+    def parts(self, value: Any) -> Iterator[bytes]:
+        if isinstance(value, _PLAIN):
+            yield f"{type(value).__name__} {value!r}".encode()
+        elif id(value) in self._met:
+            yield b"met"
+        else:
+            self._met[id(value)] = value
+            yield from self._entered(value)
+
+    def _entered(self, value: Any) -> Iterator[bytes]:
+        for kind, way in self._ways():
+            if isinstance(value, kind):
+                yield kind.__name__.encode()
+                yield from way(value)
+                return
+        if hasattr(value, "__wrapped__"):  # such as functools.cache makes
+            yield from self.parts(value.__wrapped__)
+        else:
+            yield from self._object(value)
+
+    def _ways(self) -> Iterable[tuple[type, Callable[[Any], Iterator[bytes]]]]:
+        return (
+            (FunctionType, self._function),
+            (CodeType, self._code),
+            (MethodType, lambda value: self._all((value.__func__, value.__self__))),
+            (BuiltinFunctionType, lambda value: self.parts(name_of_builtin(value))),
+            (ModuleType, lambda value: self.parts(value.__name__)),
+            (type, self._class),
+            (np.ndarray, self._array),
+            (np.generic, lambda value: self.parts(repr(value))),
+            (functools.partial, lambda value: self._all((value.func, value.args, value.keywords))),
+            (list, self._all),
+            (tuple, self._all),
+            (Mapping, lambda value: self._all(value.items())),
+            (set, self._unordered),
+            (frozenset, self._unordered),
+        )
+
+    def _all(self, values: Iterable[Any]) -> Iterator[bytes]:
+        for value in values:
+            yield from self.parts(value)
+        yield b"end"
+
+    def _unordered(self, values: Iterable[Any]) -> Iterator[bytes]:
+        yield from sorted(b" ".join(_Walk(self._home).parts(value)) for value in values)
+
+    def _array(self, array: Any) -> Iterator[bytes]:
+        yield f"{array.dtype.str} {array.shape}".encode()
+        if array.dtype.hasobject:
+            yield from self.parts(array.tolist())
+        else:
+            yield np.ascontiguousarray(array).tobytes()
+
+    def _function(self, function: Any) -> Iterator[bytes]:
+        yield name_of(function).encode()
+        if self._is_at_home(function):
+            yield from self.parts(function.__code__)
+            yield from self._all((function.__defaults__, function.__kwdefaults__))
+            yield from self._all(cell.cell_contents for cell in function.__closure__ or ())
+            known = function.__globals__
+            yield from self._all(
+                (name, known[name]) for name in _globals_of(function.__code__) if name in known
+            )
+
+    def _code(self, code: CodeType) -> Iterator[bytes]:
+        yield code.co_code
+        yield from self._all((code.co_consts, code.co_names, code.co_varnames, code.co_freevars))
+
+    def _class(self, value: Any) -> Iterator[bytes]:
+        yield f"{value.__module__}.{value.__qualname__}".encode()
+        if self._is_at_home(value):
+            yield from self._all(value.__bases__)
+            own = {name: each for name, each in vars(value).items() if name not in _NO_CODE}
+            yield from self._all(sorted(own.items(), key=lambda item: item[0]))
+
+    def _object(self, value: Any) -> Iterator[bytes]:
+        """Of anything else its class, and what Keras or pickle would save of it."""
+        yield from self.parts(type(value))
+        if callable(getattr(value, "get_config", None)):
+            yield from self.parts(value.get_config())
+            return
+        try:
+            saved = value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        except Exception as error:  # the object may be the user's and raise anything
+            raise SweepError(
+                f"Nobody can tell whether {value!r} (of type {type(value).__name__}), which the "
+                "function uses, is the same at the next start, for it cannot be pickled: "
+                f"{error} Make it within the function, or leave `log_dir` out."
+            ) from error
+        if isinstance(saved, str):
+            yield saved.encode()
+        else:
+            lists = [each if i < 3 else each and list(each) for i, each in enumerate(saved[:5])]
+            yield from self._all(lists)
+
+    def _is_at_home(self, value: Any) -> bool:
+        """Whether its code is the user's: of the package itself the version tells."""
+        package = str(value.__module__).partition(".")[0]
+        return package == self._home != _OURS
+
+
+def name_of_builtin(function: Any) -> str:
+    """Its name, with that of what it is bound to."""
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _globals_of(code: CodeType) -> list[str]:
+    """Names of globals that code and the functions within it load, sorted."""
+    names = {
+        step.argval for step in dis.get_instructions(code) if step.opname in _LOADS and step.argval
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names.update(_globals_of(constant))
+    return sorted(names)
+
+
+_LOADS = ("LOAD_GLOBAL", "LOAD_NAME")
