@@ -47,11 +47,13 @@ def name_of(function: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def fingerprint(value: Any) -> str:
+def fingerprint(value: Any, like: Any = None) -> str:
     """Sixteen digits that change with the code or the data that a value stands for.
 
     Args:
         value: A function, an array, a record, or whatever can be pickled.
+        like: A function whose top-level package is the one to be seen into; the value's own if
+            `None`. What is defined in a notebook or the script that is run is always seen.
 
     Returns:
         The digits, the same in every process.
@@ -70,7 +72,7 @@ def fingerprint(value: Any) -> str:
     assert fingerprint(scaled(2)) == fingerprint(scaled(2)) != fingerprint(scaled(3))
     ```
     """
-    home = name_of(value).partition(".")[0]
+    home = name_of(value if like is None else like).partition(".")[0]
     digest = hashlib.sha256()
     for part in _Walk(home).parts(value):
         digest.update(len(part).to_bytes(8, "little") + part)
@@ -182,7 +184,7 @@ class _Walk:
     def _is_at_home(self, value: Any) -> bool:
         """Whether its code is the user's: of the package itself the version tells."""
         package = str(value.__module__).partition(".")[0]
-        return package == self._home != _OURS
+        return package != _OURS and package in (self._home, "__main__")
 
 
 def name_of_builtin(function: Any) -> str:
