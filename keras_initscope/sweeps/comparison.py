@@ -5,13 +5,14 @@ Owns what a comparison gives back: which setting is best over all its seeds.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
-from keras_initscope.sweeps.cells import ERROR, Plain
+from keras_initscope.sweeps.cells import ERROR, Plain, SweepError
 from keras_initscope.sweeps.data import Data, parts_of
 from keras_initscope.sweeps.grid import Grid, Training
 from keras_initscope.sweeps.identity import fingerprint, name_of
@@ -161,6 +162,7 @@ def compare(
     cells = grid.cells(build)
     if not callable(data):
         data = _as_pairs(data)
+    _check_travelling(training)
     identity = {}
     if log_dir is not None:
         identity = {
@@ -183,6 +185,18 @@ def compare(
 def _as_pairs(data: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     parts = parts_of(data)
     return (parts.x, parts.y), (parts.test_x, parts.test_y)
+
+
+def _check_travelling(training: Training) -> None:
+    """Keras 3.15 pickles a loss by its configuration, and that of `Huber` lacks its `delta`."""
+    for part in (training.loss, *training.metrics):
+        if callable(getattr(part, "get_config", None)):
+            arrived = pickle.loads(pickle.dumps(part))
+            if fingerprint(arrived, like=part) != fingerprint(part):
+                raise SweepError(
+                    f"Keras does not bring {part!r} to another process as it is: what arrives has "
+                    "other settings. Give a function of true and predicted values that calls it."
+                )
 
 
 def _what_counts(training: Training) -> list[Any]:

@@ -7,6 +7,7 @@ package. Of other packages only the names are seen, and files that a function re
 
 from __future__ import annotations
 
+import copyreg
 import dis
 import functools
 import hashlib
@@ -26,6 +27,7 @@ Identity = Mapping[str, str]
 
 _OURS = __name__.partition(".")[0]
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
+_TOLD = (str, bytes, int, float, dict)
 _NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__"}
 
 
@@ -111,7 +113,7 @@ class _Walk:
             (FunctionType, self._function),
             (CodeType, self._code),
             (MethodType, lambda value: self._all((value.__func__, value.__self__))),
-            (BuiltinFunctionType, lambda value: self.parts(name_of_builtin(value))),
+            (BuiltinFunctionType, self._builtin),
             (ModuleType, lambda value: self.parts(value.__name__)),
             (type, self._class),
             (np.ndarray, self._array),
@@ -150,6 +152,10 @@ class _Walk:
                 (name, known[name]) for name in _globals_of(function.__code__) if name in known
             )
 
+    def _builtin(self, function: Any) -> Iterator[bytes]:
+        yield name_of(function).encode()
+        yield from self.parts(function.__self__)  # a module, or what a method is bound to
+
     def _code(self, code: CodeType) -> Iterator[bytes]:
         yield code.co_code
         yield from self._all((code.co_consts, code.co_names, code.co_varnames, code.co_freevars))
@@ -166,9 +172,12 @@ class _Walk:
         yield from self.parts(type(value))
         if callable(getattr(value, "get_config", None)):
             yield from self.parts(value.get_config())
+            plain = {name: each for name, each in _state_of(value) if isinstance(each, _TOLD)}
+            yield from self._all(sorted(plain.items()))  # some configurations are not whole
             return
+        reduce = copyreg.dispatch_table.get(type(value))
         try:
-            saved = value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+            saved = reduce(value) if reduce else value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
         except Exception as error:  # the object may be the user's and raise anything
             raise SweepError(
                 f"Nobody can tell whether {value!r} (of type {type(value).__name__}), which the "
@@ -187,9 +196,8 @@ class _Walk:
         return package != _OURS and package in (self._home, "__main__")
 
 
-def name_of_builtin(function: Any) -> str:
-    """Its name, with that of what it is bound to."""
-    return f"{function.__module__}.{function.__qualname__}"
+def _state_of(value: Any) -> Iterable[tuple[str, Any]]:
+    return getattr(value, "__dict__", {}).items()
 
 
 def _globals_of(code: CodeType) -> list[str]:

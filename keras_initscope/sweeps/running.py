@@ -49,7 +49,9 @@ def sweep(
     versions of Python, NumPy, Keras and this package. `sweep.json` says what they were. A change of
     other packages or of files that the function reads is not seen: name it in `depends_on`.
 
-    `tensorboard --logdir LOG_DIR` shows settings and numbers on its page HParams.
+    `tensorboard --logdir LOG_DIR` shows settings and numbers on its page HParams. Texts and numbers
+    that are not finite are left out there, and its parallel coordinates leave out a cell that lacks
+    a number.
 
     Args:
         function: Takes the values of a cell as keyword arguments, and returns a mapping of names to

@@ -56,7 +56,9 @@ class Store:
         self.folder = Path(log_dir)
         self._tell = tell
         self._identity = dict(identity)
-        self._digest = hashlib.sha256(_json(self._identity).encode()).hexdigest()[:16]
+        self._digest = hashlib.sha256(repr(sorted(self._identity.items())).encode()).hexdigest()[
+            :16
+        ]
         self._cells = self.folder / "cells"
         self._about = self.folder / "sweep.json"
         self._open()
@@ -74,7 +76,7 @@ class Store:
             "cell": dict(cell),
             **asdict(outcome),
         }
-        _write_whole(self._path(cell), _json(content) + "\n")
+        _write_whole(self._path(cell), json.dumps(content) + "\n")
 
     def write_table(self, rows: Sequence[Mapping[str, Plain | None]]) -> Path:
         """The table as comma-separated values; empty where there is nothing."""
@@ -152,7 +154,3 @@ def _loaded(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # no JSON, or no text at all
         return None
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, sort_keys=True)

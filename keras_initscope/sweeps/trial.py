@@ -131,7 +131,10 @@ def _hidden(report: Report, column: str) -> list[float]:
 
 
 def _share(left: list[float], whole: list[float]) -> float:
-    return left[0] / whole[0] if whole and whole[0] else nan
+    """Zero where there was none to begin with: then nothing is left either."""
+    if not whole:
+        return nan
+    return left[0] / whole[0] if whole[0] else 0.0
 
 
 def _judged(model: Any, parts: Parts, training: Training) -> dict[str, Plain]:

@@ -1,0 +1,105 @@
+"""A fingerprint moves with code and data that a function uses, and with nothing else."""
+
+import functools
+import subprocess
+import sys
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from keras_initscope.sweeps import SweepError
+from keras_initscope.sweeps.identity import fingerprint
+
+SCRIPT = """
+import functools
+import numpy as np
+from dataclasses import dataclass
+RATE = {rate}
+@dataclass(frozen=True)
+class Settings:
+    width: int
+    def area(self):
+        return self.width * {area}
+def helper(x):
+    # {comment}
+    return {{"y": x * RATE, "keys": {{"b", "a", "c"}}}}
+def job(x, settings=Settings({width})):
+    def inner():
+        return helper(x)
+    return inner(), settings.area(), np.tanh(x)
+wrapped = functools.partial(functools.cache(job), {bound})
+from keras_initscope.sweeps.identity import fingerprint
+print(fingerprint(wrapped))
+"""
+AS_IT_IS = {"rate": 2, "area": 3, "width": 4, "bound": 5, "comment": "a remark"}
+
+
+def printed(**changed):
+    """The fingerprint that a process of its own finds; text hashes differ from one to the next."""
+    script = SCRIPT.format(**{**AS_IT_IS, **changed})
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_it_is_the_same_in_another_process_and_moves_with_each_part():
+    first = printed()
+    assert len(first) == 16
+    assert printed(comment="another remark") == first
+    for name in ("rate", "area", "width", "bound"):
+        assert printed(**{name: 9}) != first, name
+
+
+def closing_over(value):
+    return lambda: value
+
+
+SAME = [
+    (lambda: np.arange(6.0), lambda: np.arange(6.0)),
+    (lambda: keras.losses.Huber(0.5), lambda: keras.losses.Huber(0.5)),
+    (lambda: {"a", "b", "c", "d"}, lambda: {"d", "c", "b", "a"}),
+    (lambda: np.random.default_rng(0), lambda: np.random.default_rng(0)),
+    (lambda: functools.partial(pow, 2), lambda: functools.partial(pow, 2)),
+]
+DIFFERENT = [
+    (1, 1.0),
+    (1, True),
+    (1, "1"),
+    ("a", b"a"),
+    ((1, (2, 3)), ((1, 2), 3)),
+    ({"a": 1}, {"a": 2}),
+    (np.arange(6.0), np.arange(6)),
+    (np.arange(6.0), np.arange(6.0).reshape(2, 3)),
+    (np.array(["a", None]), np.array(["a", 1], object)),
+    (keras.losses.Huber(0.5), keras.losses.Huber(0.25)),
+    (np.random.default_rng(0), np.random.default_rng(1)),
+    (functools.partial(pow, 2), functools.partial(pow, 3)),
+    ("text".upper, "other".upper),
+    (np.tanh, np.sinh),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_what_is_alike_has_the_same(one, other):
+    assert fingerprint(closing_over(one())) == fingerprint(closing_over(other()))
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_what_is_not_has_another(one, other):
+    assert fingerprint(closing_over(one)) != fingerprint(closing_over(other))
+
+
+def test_a_function_that_calls_itself_ends():
+    def down(n):
+        return down(n - 1) if n else 0
+
+    assert fingerprint(down) == fingerprint(down)
+
+
+def test_what_nobody_can_tell_apart_is_refused():
+    with pytest.raises(SweepError, match=r"Nobody can tell whether <unlocked _thread\.lock"):
+        fingerprint(closing_over(threading.Lock()))
