@@ -22,11 +22,14 @@ def work(folder):
     return job
 
 
+def tell(line):
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
     from keras_initscope.sweeps import sweep
 
     folder, jobs = sys.argv[1], int(sys.argv[2])
-    result = sweep(
-        work(folder), CELLS, f"{folder}/logs", jobs, lambda line: print(line, flush=True)
-    )
-    print([row["square"] for row in result.rows])
+    result = sweep(work(folder), CELLS, f"{folder}/logs", jobs, tell)
+    tell(str([row["square"] for row in result.rows]))

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import sys
+import threading
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -30,10 +33,15 @@ def drawing(home):
     return job
 
 
-def failing(number, seed):
-    if number == 1:
-        raise ValueError("not one")
-    return {"square": number**2}
+def failing():
+    """The same, and one cell raises."""
+
+    def job(number, seed):
+        if number == 1:
+            raise ValueError("not one")
+        return {"square": number**2}
+
+    return job
 
 
 def check(log_dir):
@@ -44,34 +52,29 @@ def check(log_dir):
     assert len(lines) == 6
     again = sweep(drawing(os.getpid()), CELLS, log_dir / "a", 2, lines.append)
     assert (again.rows, lines[6:]) == (result.rows, ["6 of 6 cells are finished already"])
-    broken = sweep(failing_anywhere(), CELLS, log_dir / "b", 2, lines.append)
+    broken = sweep(failing(), CELLS, log_dir / "b", 2, lines.append)
     assert [row["error"] for row in broken.failed] == ["ValueError: not one"]
     assert len(broken.finished) == 5
-
-
-def failing_anywhere():
-    """Workers of a cluster do not have this file."""
-    return lambda number, seed: {"square": number**2 if number != 1 else _raise()}
-
-
-def _raise():
-    raise ValueError("not one")
 
 
 def test_loky(tmp_path):
     check(tmp_path)
 
 
-def test_a_backend_that_gives_everything_at_the_end(tmp_path):
-    with joblib.parallel_config(backend="multiprocessing"):
-        lines = []
-        result = sweep(lambda a: {"b": a}, [{"a": 1}, {"a": 2}, {"a": 3}], None, 1, lines.append)
-    assert [row["b"] for row in result.rows] == [1, 2, 3]
+def test_each_result_is_on_the_disk_before_it_is_told(tmp_path):
+    told = []
+
+    def tell(line):
+        told.append((line, len(list((tmp_path / "cells").glob("*.json")))))
+
+    with joblib.parallel_config(backend="threading"):
+        rows = sweep(lambda a: {"b": a}, [{"a": a} for a in range(5)], tmp_path, 2, tell).rows
+    assert [row["b"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [count for _, count in told] == [1, 2, 3, 4, 5]
 
 
 def test_dask(tmp_path):
     distributed = pytest.importorskip("distributed", reason="Dask is of the extra `cluster`")
-    joblib.parallel.register_parallel_backend  # noqa: B018
     with (
         distributed.LocalCluster(
             n_workers=2,
@@ -117,15 +120,13 @@ def test_a_worker_that_dies_fails_its_cell_alone():
     assert [row["square"] for row in result.finished] == [0, 1, 9, 16, 25, 36, 49]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are told of in /proc, of Linux alone")
 def test_workers_share_the_cores():
     def job(number):
         import tensorflow as tf
 
         sum_ = float(tf.reduce_sum(tf.matmul(tf.ones((300, 300)), tf.ones((300, 300)))))
-        names = [
-            open(f"/proc/self/task/{task}/comm").read().strip()
-            for task in os.listdir("/proc/self/task")
-        ]
+        names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
         return {"threads": names.count("tf_Compute"), "sum": sum_}
 
     with joblib.parallel_config(backend="loky", inner_max_num_threads=3):
@@ -134,8 +135,6 @@ def test_workers_share_the_cores():
 
 
 def test_what_cannot_be_sent_is_told(tmp_path):
-    import threading
-
     lock = threading.Lock()
     with pytest.raises(SweepError, match="cannot be sent to a worker process"):
         sweep(lambda a: {"b": lock.locked()}, [{"a": 1}, {"a": 2}], jobs=2)
