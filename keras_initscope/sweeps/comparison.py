@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from keras_initscope.sweeps.cells import ERROR, Plain, SweepError
 from keras_initscope.sweeps.data import Data, parts_of
@@ -171,7 +172,7 @@ def compare(
             "training": fingerprint(_what_counts(training), like=build),
             "named": fingerprint([_named(grid.initializers), _named(grid.activations)], like=build),
         }
-    trial = Trial(build=build, data=data, grid=grid, training=training)
+    trial = Trial(build=build, data=data, key=uuid4().hex, grid=grid, training=training)
     found = run(trial, cells, identity, log_dir, jobs, progress)
     return Comparison(
         settings=found.settings,

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 
 from keras_initscope.sweeps.cells import SweepError
-from keras_initscope.sweeps.identity import fingerprint
 
 _SHAPES = (
     "(x, y), ((x, y), (test_x, test_y)), or a function without arguments that returns either, such "
@@ -30,11 +29,12 @@ class Parts(NamedTuple):
     test_y: Any
 
 
-def parts_of(data: Any) -> Parts:
+def parts_of(data: Any, key: str = "") -> Parts:
     """The arrays of data, whatever of the ways it is given in.
 
     Args:
-        data: Arrays, or a function that returns them; the last one called is remembered.
+        data: Arrays, or a function that returns them.
+        key: By what it is known, so that a process does not call it for each network.
 
     Returns:
         The arrays.
@@ -44,7 +44,6 @@ def parts_of(data: Any) -> Parts:
     """
     if not callable(data):
         return _parted(data)
-    key = fingerprint(data)
     if key not in _loaded:
         parts = _parted(data())
         _loaded.clear()

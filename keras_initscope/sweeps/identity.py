@@ -2,7 +2,8 @@
 
 Owns how code and data become a fingerprint. Seen are the code of a function, its defaults, what it
 closes over, the globals that it names, and in turn the functions and classes of the same top-level
-package. Of other packages only the names are seen, and files that a function reads are not.
+package and of the script or notebook. Of installed packages only the names are seen, and files that
+a function reads are not.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pickle
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -27,6 +29,8 @@ Identity = Mapping[str, str]
 
 _OURS = __name__.partition(".")[0]
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
+_SITES = {"site-packages", "dist-packages"}
+_STANDARD = Path(dis.__file__).resolve().parent
 _TOLD = (str, bytes, int, float, dict)
 _NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__"}
 
@@ -119,6 +123,8 @@ class _Walk:
             (np.ndarray, self._array),
             (np.generic, lambda value: self.parts(repr(value))),
             (functools.partial, lambda value: self._all((value.func, value.args, value.keywords))),
+            (property, lambda value: self._all((value.fget, value.fset, value.fdel))),
+            (functools.cached_property, lambda value: self.parts(value.func)),
             (list, self._all),
             (tuple, self._all),
             (Mapping, lambda value: self._all(value.items())),
@@ -165,7 +171,16 @@ class _Walk:
         if self._is_at_home(value):
             yield from self._all(value.__bases__)
             own = {name: each for name, each in vars(value).items() if name not in _NO_CODE}
-            yield from self._all(sorted(own.items(), key=lambda item: item[0]))
+            for name, each in sorted(own.items(), key=lambda item: item[0]):
+                yield name.encode()
+                yield from self._attribute(each)
+
+    def _attribute(self, value: Any) -> Iterator[bytes]:
+        """Of a class: what Python puts there of its own cannot be pickled, and says nothing."""
+        try:
+            yield from list(self.parts(value))
+        except SweepError:
+            yield type(value).__name__.encode()
 
     def _object(self, value: Any) -> Iterator[bytes]:
         """Of anything else its class, and what Keras or pickle would save of it."""
@@ -193,11 +208,20 @@ class _Walk:
     def _is_at_home(self, value: Any) -> bool:
         """Whether its code is the user's: of the package itself the version tells."""
         package = str(value.__module__).partition(".")[0]
-        return package != _OURS and package in (self._home, "__main__")
+        is_near = package != _OURS and package in (self._home, "__main__")
+        return is_near and not _is_installed(value.__module__)
 
 
 def _state_of(value: Any) -> Iterable[tuple[str, Any]]:
     return getattr(value, "__dict__", {}).items()
+
+
+def _is_installed(module: str) -> bool:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return module in sys.builtin_module_names
+    folder = Path(file).resolve().parent
+    return bool(_SITES & set(folder.parts)) or folder.is_relative_to(_STANDARD)
 
 
 def _globals_of(code: CodeType) -> list[str]:

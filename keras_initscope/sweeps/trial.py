@@ -31,12 +31,14 @@ class Trial:
     Args:
         build: Makes a network from the values of a cell.
         data: As `compare` takes it.
+        key: Of this comparison alone.
         grid: What names of initializers and activations stand for.
         training: How to train.
     """
 
     build: Callable[..., Any]
     data: Any
+    key: str
     grid: Grid
     training: Training
 
@@ -45,7 +47,7 @@ class Trial:
         with _ALONE:
             keras.utils.set_random_seed(seed)
             model = self._model(learning_rate, seed, arguments)
-            parts = parts_of(self.data)
+            parts = parts_of(self.data, self.key)
             seen = _look(model, parts) if self.training.look else {}
             keras.utils.set_random_seed(seed)  # whatever the look may have drawn
             return {**_judged(model, parts, self.training), **seen}

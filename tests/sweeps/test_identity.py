@@ -103,3 +103,36 @@ def test_a_function_that_calls_itself_ends():
 def test_what_nobody_can_tell_apart_is_refused():
     with pytest.raises(SweepError, match=r"Nobody can tell whether <unlocked _thread\.lock"):
         fingerprint(closing_over(threading.Lock()))
+
+
+def test_what_an_installed_package_does_is_named_and_not_entered():
+    assert fingerprint(keras.datasets.mnist.load_data) != fingerprint(
+        keras.datasets.cifar10.load_data
+    )
+
+
+def class_with(rate):
+    class Model:
+        __slots__ = ("x",)
+
+        @property
+        def rate(self):
+            return 2 * rate
+
+        @staticmethod
+        def twice(x):
+            return 2 * x
+
+        @classmethod
+        def made(cls):
+            return cls()
+
+        @functools.cached_property
+        def kept(self):
+            return rate
+
+    return Model
+
+
+def test_a_class_of_the_users_is_seen_into():
+    assert fingerprint(class_with(1)) == fingerprint(class_with(1)) != fingerprint(class_with(2))
