@@ -101,6 +101,12 @@ class Case:
         return frozenset(self.model.outputs or kernels[-1:]).union(*before)
 
     @cached_property
+    def handing_on(self) -> frozenset[str]:
+        """The layers that an output depends on otherwise than by being scaled by them."""
+        ends = self.model.outputs or list(self.layers)[-1:]
+        return frozenset[str]().union(*(self.network.before(path) for path in ends))
+
+    @cached_property
     def inputs(self) -> frozenset[str]:
         """The layers that see the inputs; of an unknown structure the first one with a kernel."""
         kernels = [entry.tap.layer for entry in self.of(Quantity.KERNEL)]

@@ -79,7 +79,10 @@ def dead_units(case: Case) -> Evidence | None:
 
 
 def _dying(case: Case, entries: list[TensorStats]) -> list[TensorStats]:
-    """Those of which most units have been dead for some looks, and were not at the first."""
+    """Those of which most units have been dead for some looks, and were not at the first.
+
+    Not of what only scales what passes beside it: a gate of a few units may well shut some.
+    """
     before = case.earlier[1 - _LOOKS :]
     if len(case.earlier) < _LOOKS:
         return []
@@ -89,7 +92,8 @@ def _dying(case: Case, entries: list[TensorStats]) -> list[TensorStats]:
     return [
         entry
         for entry in entries
-        if entry.values.get("dead_fraction", 0.0) > start.get(entry.tap.name, 1.0) + _MORE
+        if entry.tap.layer in case.handing_on
+        and entry.values.get("dead_fraction", 0.0) > start.get(entry.tap.name, 1.0) + _MORE
         and all(look.get(entry.tap.name, 0.0) > MOST for look in looks)
     ]
 

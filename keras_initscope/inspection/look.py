@@ -156,6 +156,7 @@ def _look_at(model: Any, batch: Batch, y: Any, loss: Any, steps: int | None) -> 
         notes: list[str] = []
         nodes, quantities = graph.layers(model), frozenset(Quantity)
         meter = Meter(model, nodes, quantities, notes.append, step, rehearses=True)
+        predicted = _predicted(model, batch)  # before the steps that are tried move weights
         meter.before(batch.data)
         if meter.fault is not None and backend.is_refusal(meter.fault):
             raise InspectionError(_refused(model, batch, words, backend.message(meter.fault)))
@@ -168,7 +169,6 @@ def _look_at(model: Any, batch: Batch, y: Any, loss: Any, steps: int | None) -> 
         if updates and is_fast(case) and not rehearsal.is_at_peak:
             losses = _losses(rehearsal, meter, batch)
             case = replace(case, rehearsed=(measured.info.loss or 0.0, *losses))
-        predicted = _predicted(model, batch)
     rescale = words != COTANGENT
     predicted = matched(predicted, measured, rescale=rescale)
     notes.extend([_SCALED] if rescale and _has_gradients(predicted) else [])

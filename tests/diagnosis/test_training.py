@@ -112,6 +112,26 @@ def test_units_die_where_they_were_alive_at_the_start():
     assert found(look(0, 2.0), *looks[1:-2], look(90, 0.8), looks[-1]) == []  # not in a row
 
 
+def test_units_may_die_in_what_only_scales_what_passes_beside_it():
+    """As in the gate of a squeeze and excitation, which stands in front of nothing."""
+    layers = [replace(layer, parents=()) for layer in MODEL.layers]
+    behind_gate = replace(
+        MODEL, layers=(layers[0], layers[1], replace(layers[2], parents=("one",)))
+    )
+    in_a_row = replace(
+        MODEL,
+        layers=(
+            layers[0],
+            replace(layers[1], parents=("one",)),
+            replace(layers[2], parents=("two",)),
+        ),
+    )
+    first, *rest = look(0, 2.0), *fit(FALLING, DEAD)[1:]
+    for model, expected in ((behind_gate, []), (in_a_row, ["U2"])):
+        case = Case(model=model, snapshot=rest[-1], earlier=(first, *rest[:-1]))
+        assert [finding.code for finding in diagnose(case)] == expected
+
+
 def test_steps_that_throw_the_weights_about_matter_where_the_loss_is_stuck():
     assert found(*fit(STUCK, update=2.0)) == ["W3"]
     assert found(*fit(FALLING, update=2.0)) == []

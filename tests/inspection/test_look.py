@@ -407,3 +407,18 @@ def test_a_layer_that_another_one_stands_for_has_no_line():
     assert f"nothing is measured or predicted of them: {cell.layer.path}." in report.markdown()
     assert f"| `{cell.layer.path}` |" not in report.markdown()
     assert "Left out" not in str(initscope.inspect(_mlp(), _normal(5)))
+
+
+def test_theory_is_of_the_weights_before_the_steps_that_are_tried():
+    """Large steps are tried five times over, and would have moved the weights that theory reads."""
+    hidden = [keras.layers.Dense(16, "tanh", kernel_initializer="he_normal") for _ in range(2)]
+    model = keras.Sequential([keras.Input((8,)), *hidden, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(3.0), "mse")
+    x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+    report = initscope.inspect(model, x, 1 + x[:, :1])
+    assert "W3" in [finding.code for finding in report.findings], "they were tried"
+    alone = initscope.predict_signal(model, x)
+    assert report.predicted.unknown == alone.unknown == {}
+    for layer, value in alone.profile("activation", "variance").items():
+        found = report.predicted.profile("activation", "variance")[layer]
+        assert found == pytest.approx(value, rel=1e-6)
