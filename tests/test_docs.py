@@ -78,7 +78,7 @@ def test_examples_are_found():
         "HeAverageNormal",
         "RReLU",
         "VarianceMonitor",
-        "registry.run",
+        "running.run",
         "cli.main",
         "Snapshot.profile",
     ):

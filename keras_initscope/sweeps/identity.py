@@ -208,8 +208,9 @@ class _Walk:
     def _is_at_home(self, value: Any) -> bool:
         """Whether its code is the user's: of the package itself the version tells."""
         package = str(value.__module__).partition(".")[0]
-        is_near = package != _OURS and package in (self._home, "__main__")
-        return is_near and not _is_installed(value.__module__)
+        if package == "__main__":  # whatever program has run it, such as pytest
+            return True
+        return package == self._home != _OURS and not _is_installed(value.__module__)
 
 
 def _state_of(value: Any) -> Iterable[tuple[str, Any]]:

@@ -43,7 +43,11 @@ def test_each_network_has_its_row_and_nothing_is_recorded_unasked(he):
     result, folder = he
     networks = [(row["depth"], row["initializer"]) for row in result.rows]
     assert networks == [(3, "glorot"), (3, "he")]
-    assert sorted(path.name for path in folder.iterdir()) == ["loss.png", "result.json", "table.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "loss.png",
+        "result.json",
+        "table.csv",
+    ]
     assert [path.name for path in result.files] == ["table.csv", "loss.png"]
 
 
