@@ -15,7 +15,7 @@ class BatchLosses(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.values: list[float] = []
+        self.values: list[Any] = []
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Forget the batches before."""
