@@ -46,8 +46,8 @@ from keras_initscope.theory.nonlinearities import nonlinearity
 
 VARIANCE = 0.0039  # q*, that of the preactivations of a tanh network
 LEVEL = 0.5  # a loss of this much counts as learned
-BATCH = 64
-RATES = (0.003, 0.01, 0.03)
+BATCH = 128
+RATES = (0.007, 0.015, 0.03)
 
 Count = Annotated[int, Interval(low=1)]
 Depth = Annotated[int, Interval(low=2)]

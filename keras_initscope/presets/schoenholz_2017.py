@@ -9,7 +9,10 @@ stands where theory says, and whose cloth is a multiple of xi_c.
 Schoenholz et al., 2017, "Deep information propagation" (arXiv:1611.01232), sections 3 and 5, find
 that networks train to 6 xi_c layers. Here they have 128 units and 500 steps of SGD with momentum on
 the digits, at their learning rate of .001.
-The depth at which half of the images are named, L50, is 5 to 12 xi_c beside the critical point.
+From seed 0 with batches of 32 the depth at which half of the images are named was 11.6, 7.4, 5.6
+and 6.2 xi_c at sw2 = 1, 1.4, 2.25 and 4. But of 100 critical layers these small batches made
+learning unsteady: with 32 or 64 the accuracy rose for some 200 steps and fell again, to .11 with
+32, where 60 layers had .93. With batches of 128 it rises: .88 after 200 steps (two seeds).
 
 All weight variances of a depth are trained as one model, from the same draw in different sizes.
 """
@@ -45,7 +48,7 @@ BIAS_VARIANCE = 0.05
 CRITICAL = 1.76  # as near as the grid comes to 1.76095
 ORDERED, CHAOTIC = (1.0, 1.4), (2.25, 4.0)
 DEEPEST = 100
-BATCH = 32
+BATCH = 128
 LEARNING_RATE, MOMENTUM = 0.001, 0.9
 #: Depths, and weight variances, of the coarse grid and of the fine one.
 _FEW_DEPTHS, _FEW_VARIANCES = (15, 30, 60, DEEPEST), (*ORDERED, CRITICAL, *CHAOTIC)
