@@ -7,7 +7,7 @@ LOGS   ?= runs
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format test slow bench demo dist clean
+.PHONY: help install gates check format test slow bench demo catalogue dist clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,11 +30,13 @@ demo: install ## The main job on real data: 21 networks in one TensorBoard log d
 	@echo "  every layer      $(BIN)/tensorboard --logdir $(LOGS)/choose-initializer"
 	@echo "                   then http://localhost:6006, tabs Histograms, Distributions and Scalars"
 
-check: install ## The gate: format, lint, types, import floors, fast tests
+gates: install ## Format, lint, types, import floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: gates ## The gate: all of that, and the fast tests
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore=tests/end_to_end --ignore=tests/any_model
 
 format: install ## Rewrite the code in the house format
@@ -50,6 +52,10 @@ slow: install ## The long studies
 
 bench: install ## Cost of the monitor and of its histograms, side by side
 	$(BIN)/python -m benchmarks
+
+catalogue: install ## Run every preset in its whole protocol, and write docs/presets.md
+	$(BIN)/initscope run --all --log-dir $(LOGS)/presets || true
+	$(BIN)/initscope catalogue $(LOGS)/presets --out docs/presets.md
 
 dist: install ## Build the source archive and the wheel
 	$(BIN)/python -m pip install --quiet build
