@@ -19,7 +19,7 @@ def executed(tmp_path_factory):
         notebook.cells.append(nbformat.v4.new_code_cell(checks))
         folder = tmp_path_factory.mktemp("notebook")
         resources = {"metadata": {"path": str(folder)}}
-        NotebookClient(notebook, timeout=300, resources=resources).execute()
+        NotebookClient(notebook, timeout=600, resources=resources).execute()
         return notebook, folder
 
     return execute
@@ -57,3 +57,38 @@ assert frozen[:, 0].max() < 3 * frozen[:, 0].min()
     assert sum("image/png" in output.get("data", {}) for output in _outputs(notebook)) == 4
     for name in ("glorot", "he-average"):
         assert list((folder / "logs" / name).rglob("events.out.tfevents*"))
+
+
+#: Pictures in each of the other lessons, and what its cells must have found.
+_LESSONS = {
+    "02_why_initialization_matters.ipynb": (5, "assert starts['unit-gain'].met"),
+    "03_choosing_an_activation.ipynb": (4, "assert 0.5 < initscope.gain(soft_step) < 2"),
+    "04_diagnosing.ipynb": (
+        1,
+        """
+assert healthy.findings == ()
+assert [finding.code for finding in report.findings] == ["F3"]
+assert report.remedies
+assert [finding.code for finding in monitor.findings] == ["N1"]
+""",
+    ),
+    "05_order_to_chaos.ipynb": (4, "assert point.chi_1 > 1"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _LESSONS)
+def test_lessons_run_and_show_their_pictures(executed, name):
+    pictures, checks = _LESSONS[name]
+    notebook, _ = executed(name, checks)
+    shown = [output.get("data", {}) for output in _outputs(notebook)]
+    drawn = [data for data in shown if "image/png" in data or "image/png" in _html(data)]
+    assert len(drawn) >= pictures
+
+
+def test_every_lesson_is_tested():
+    assert {"01_first_look.ipynb", *_LESSONS} == set(NOTEBOOKS)
+
+
+def _html(data):
+    return "".join(data.get("text/html", ""))
