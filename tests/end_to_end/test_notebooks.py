@@ -82,6 +82,7 @@ def test_lessons_run_and_show_their_pictures(executed, name):
     pictures, checks = _LESSONS[name]
     notebook, _ = executed(name, checks)
     shown = [output.get("data", {}) for output in _outputs(notebook)]
+    assert not any("FAILED" in _html(data) for data in shown), "an expectation of a preset"
     drawn = [data for data in shown if "image/png" in data or "image/png" in _html(data)]
     assert len(drawn) >= pictures
 
