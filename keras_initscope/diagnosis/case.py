@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, log
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ class Case:
     @cached_property
     def _main(self) -> dict[Quantity, list[TensorStats]]:
         found: dict[Quantity, dict[str, TensorStats]] = {}
-        for entry in sorted(self.snapshot.stats, key=lambda entry: entry.tap.depth):
+        for entry in sorted(self.snapshot.stats, key=attrgetter("tap.depth")):
             if entry.tap.part != CANDIDATE:  # it stands in no row with what layers hand on
                 found.setdefault(entry.tap.quantity, {}).setdefault(entry.tap.layer, entry)
         return {quantity: list(entries.values()) for quantity, entries in found.items()}

@@ -72,7 +72,10 @@ def dead_units(case: Case) -> Evidence | None:
     rectified = [
         entry
         for entry in case.of(Quantity.ACTIVATION)
-        if _rests_at_zero(entry) and examples(case, entry) >= _MANY and is_fed(case, entry)
+        if entry.values.get("dead_fraction", 0.0) > MOST  # asked first: the rest takes longer
+        and _rests_at_zero(entry)
+        and examples(case, entry) >= _MANY
+        and is_fed(case, entry)
     ]
     found = _beyond(rectified, "dead_fraction", NEARLY_ALL, "dead")
     return found or _beyond(_dying(case, rectified), "dead_fraction", MOST, "dead")

@@ -7,7 +7,7 @@ from math import inf
 
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.records import Quantity
+from keras_initscope.records import Quantity, Snapshot
 
 _KERNEL, _UPDATE = (Quantity.KERNEL,), (Quantity.KERNEL_UPDATE,)
 
@@ -36,6 +36,12 @@ def _speeds(case: Case) -> dict[str, float]:
         for path, move in moves.items()
         if move > 0 and path in sizes
     }
+
+
+def _of_kernels(look: Snapshot) -> Snapshot:
+    """What speeds are made of, alone: the rest of a look would be sorted for nothing."""
+    wanted = {*_KERNEL, *_UPDATE}
+    return replace(look, stats=tuple(e for e in look.stats if e.tap.quantity in wanted))
 
 
 def is_fast(case: Case) -> bool:
@@ -67,8 +73,9 @@ def frozen_weights(case: Case) -> Evidence | None:
     reach = {path: speed * steps for path, speed in _speeds(case).items()}
     if not reach or max(reach.values()) >= NOTHING:
         return None
-    before = (replace(case, snapshot=look) for look in reversed(case.earlier[-_BACK:]))
-    if any(max(_speeds(look).values(), default=0.0) * steps >= NOTHING for look in before):
+    before = (_of_kernels(look) for look in reversed(case.earlier[-_BACK:]))
+    looks = (replace(case, snapshot=look) for look in before)
+    if any(max(_speeds(look).values(), default=0.0) * steps >= NOTHING for look in looks):
         return None  # the rate was greater, and has come down
     farthest = max(reach, key=lambda path: reach[path])
     return Evidence(
