@@ -128,7 +128,7 @@ def _downloaded(name: str) -> Any:
             (x, y), (test_x, test_y) = module.load_data(num_words=_WORDS)
             return (_words(x), y), (_words(test_x), test_y)
         return module.load_data()
-    except Exception as error:
+    except Exception as error:  # what Keras raises where a download fails has no class of its own
         raise PresetError(
             f"Keras could not load the data {name!r}, which it downloads once: {error}. Without a "
             f"network, use {' or '.join(map(repr, AT_HAND))}, or pass arrays: data=(x, y)."
