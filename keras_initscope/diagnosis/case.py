@@ -5,17 +5,16 @@ Owns what a slope over depth is, and when a loss falls. Finds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import isfinite, log
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from keras_initscope.diagnosis.routes import Network
-from keras_initscope.records import CANDIDATE, LayerInfo, ModelInfo, Quantity, Snapshot, TensorStats
+from keras_initscope.records import LayerInfo, ModelInfo, Quantity, Snapshot, TensorStats
 
 #: Nodes that a slope over depth is taken from at most; of more, evenly spread ones.
 _POINTS = 64
@@ -69,7 +68,7 @@ class Case:
     @cached_property
     def quantities(self) -> frozenset[Quantity]:
         """What was measured of any layer."""
-        return frozenset(entry.tap.quantity for entry in self.snapshot.stats)
+        return frozenset(self.snapshot.by_quantity)
 
     @cached_property
     def layers(self) -> dict[str, LayerInfo]:
@@ -115,15 +114,16 @@ class Case:
 
     def of(self, quantity: Quantity) -> list[TensorStats]:
         """The main tensor of each layer that has the quantity, in forward order."""
-        return self._main.get(quantity, [])
+        return list(self.at(quantity).values())
+
+    def at(self, quantity: Quantity) -> Mapping[str, TensorStats]:
+        """The same by the paths of the layers."""
+        return self.snapshot.main.get(quantity, {})
 
     @cached_property
-    def _main(self) -> dict[Quantity, list[TensorStats]]:
-        found: dict[Quantity, dict[str, TensorStats]] = {}
-        for entry in sorted(self.snapshot.stats, key=attrgetter("tap.depth")):
-            if entry.tap.part != CANDIDATE:  # it stands in no row with what layers hand on
-                found.setdefault(entry.tap.quantity, {}).setdefault(entry.tap.layer, entry)
-        return {quantity: list(entries.values()) for quantity, entries in found.items()}
+    def broken(self) -> list[TensorStats]:
+        """The tensors that hold what is not finite."""
+        return [e for e in self.snapshot.stats if e.values.get("nonfinite_count", 0.0) > 0]
 
     @cached_property
     def is_failing(self) -> bool:
@@ -141,6 +141,7 @@ class Case:
 
 
 _Floats = np.ndarray[Any, np.dtype[Any]]
+_Places = np.ndarray[Any, np.dtype[np.intp]]
 
 
 def second_moment(stats: TensorStats) -> float:
@@ -195,8 +196,14 @@ def rise(values: Sequence[float]) -> float:
     return slope * (count - 1)
 
 
+@cache
+def _pairs(count: int) -> tuple[_Places, _Places]:
+    """The places of all pairs, at most `_POINTS` different counts of them."""
+    return np.triu_indices(count, 1)
+
+
 def _median_slope(places: _Floats, heights: _Floats) -> float:
-    i, j = np.triu_indices(len(places), 1)
+    i, j = _pairs(len(places))
     return float(np.median((heights[j] - heights[i]) / (places[j] - places[i])))
 
 

@@ -28,14 +28,17 @@ def weighted(case: Case, quantity: Quantity) -> list[TensorStats]:
     One that starts at zero, as a head or the end of a residual branch may, takes no part in a
     trend: it grows with the first step.
     """
-    known = [entry for entry in case.of(quantity) if entry.tap.layer in case.weighted]
-    return sorted([*known, *_of_each_step(case, quantity)], key=lambda entry: entry.tap.depth)
+    known = [entry for path, entry in case.at(quantity).items() if path in case.weighted]
+    loops = _of_each_step(case, quantity)
+    return sorted([*known, *loops], key=lambda entry: entry.tap.depth) if loops else known
 
 
 def _of_each_step(case: Case, quantity: Quantity) -> list[TensorStats]:
     """What `TimeDistributed` gives on, in place of what is out of sight in its loop over steps."""
+    if quantity not in _GIVEN_ON:
+        return []
     loops = {each.path for each in case.model.layers if each.kind == "TimeDistributed"}
-    if not loops or quantity not in _GIVEN_ON:
+    if not loops:
         return []
     seen = {entry.tap.layer.rpartition("/")[0] for entry in case.of(quantity)}
     unseen = loops & {path.rpartition("/")[0] for path in case.weighted} - seen
@@ -58,7 +61,7 @@ def gradients(case: Case) -> list[TensorStats]:
     Where a normalization stands between, by what that gives: before it the scale of a gradient is
     one over the arbitrary one of the signal.
     """
-    behind = {entry.tap.layer: entry for entry in case.of(Quantity.ACTIVATION_GRADIENT)}
+    behind = case.at(Quantity.ACTIVATION_GRADIENT)
     found = []
     for entry in hidden(case, Quantity.PREACTIVATION_GRADIENT):
         norm = normalized_by(case, entry)
@@ -80,8 +83,7 @@ def examples(case: Case, entry: TensorStats) -> float:
 
 def is_fed(case: Case, entry: TensorStats) -> bool:
     """Whether anything but zeros comes to a layer: of zeros nothing can come alive."""
-    kernels = {each.tap.layer: each for each in case.of(Quantity.KERNEL)}
-    signals = {each.tap.layer: each for each in case.of(Quantity.PREACTIVATION)}
+    kernels, signals = case.at(Quantity.KERNEL), case.at(Quantity.PREACTIVATION)
     nearest = case.network.nearest(entry.tap.layer, kernels)
     return not nearest or any(
         second_moment(kernels[path]) > 0

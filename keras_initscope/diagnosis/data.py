@@ -60,7 +60,7 @@ def unscaled_input(case: Case) -> Evidence | None:
 
 def _of_inputs(case: Case) -> Iterator[tuple[str, float, float]]:
     """Layers that see the inputs, the size of their preactivations and their weights' gain."""
-    kernels = {entry.tap.layer: entry for entry in case.of(Quantity.KERNEL)}
+    kernels = case.at(Quantity.KERNEL)
     for entry in case.of(Quantity.PREACTIVATION):
         path = entry.tap.layer
         if path in case.inputs & kernels.keys() and normalized_by(case, entry) is None:
@@ -85,8 +85,7 @@ def broken_input(case: Case) -> Evidence | None:
     drop or replace them before training.
     """
     weights = (Quantity.KERNEL, Quantity.BIAS)
-    broken = [e for e in case.snapshot.stats if e.values.get("nonfinite_count", 0.0) > 0]
-    if not broken or any(entry.tap.quantity in weights for entry in broken):
+    if not case.broken or any(entry.tap.quantity in weights for entry in case.broken):
         return None
     signals = case.of(Quantity.PREACTIVATION) + case.of(Quantity.ACTIVATION)
     first = min((entry.tap.depth for entry in signals), default=-1)

@@ -31,7 +31,7 @@ def not_finite(case: Case) -> Evidence | None:
     missing values in the data, at divisions and logarithms of zero; else lower the learning rate or
     clip the gradient (`clipnorm`), and start with smaller weights.
     """
-    broken = [e for e in case.snapshot.stats if e.values.get("nonfinite_count", 0.0) > 0]
+    broken = case.broken
     if not broken or _comes_from_the_loss(case, broken):
         return None
     # What was there first: weights before signals, signals forward, then gradients.
@@ -70,27 +70,21 @@ def little_headroom(case: Case) -> Evidence | None:
     Remedy: Compute this layer in float32 (`dtype="float32"`) or in bfloat16, put a normalization
     layer before it, or scale what it receives.
     """
-    forward = [entry for entry in case.snapshot.stats if entry.tap.quantity in _FORWARD]
-    near = [entry for entry in forward if _headroom(case, entry) < HEADROOM]
+    forward = [e for each in _FORWARD for e in case.snapshot.by_quantity.get(each, ())]
+    ends = {each.path: LIMITS.get(each.dtype, (0.0, inf))[1] for each in case.model.layers}
+    near = [e for e in forward if ends.get(e.tap.layer, inf) / 10**HEADROOM < _greatest(e) < inf]
     if not near:
         return None
     first = min(near, key=lambda entry: entry.tap.depth)
-    kind = case.layers[first.tap.layer].dtype
+    kind, end = case.layers[first.tap.layer].dtype, ends[first.tap.layer]
     return Evidence(
-        value=_headroom(case, first),
+        value=log10(end / _greatest(first)),
         threshold=HEADROOM,
         layers=tuple(dict.fromkeys(entry.tap.layer for entry in near)),
         message=f"The {first.tap.quantity} of {first.tap.layer} comes up to "
-        f"{_greatest(first):.3g}; {kind} ends at {LIMITS[kind][1]:.3g}.",
+        f"{_greatest(first):.3g}; {kind} ends at {end:.3g}.",
     )
 
 
 def _greatest(entry: TensorStats) -> float:
     return max(entry.values["maximum"], -entry.values["minimum"])
-
-
-def _headroom(case: Case, entry: TensorStats) -> float:
-    """Decades up to the greatest number of the layer's type."""
-    layer, size = case.layers.get(entry.tap.layer), _greatest(entry)
-    limit = LIMITS.get(layer.dtype if layer else "", (0.0, inf))[1]
-    return log10(limit / size) if 0 < size < inf else inf

@@ -14,8 +14,8 @@ BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "hard_tanh", "softmax", "softsign"
 
 def candidates(case: Case) -> list[TensorStats]:
     """What the activation function in each recurrent cell receives, in forward order."""
-    found = [entry for entry in case.snapshot.stats if entry.tap.part == CANDIDATE]
-    return sorted(found, key=lambda entry: entry.tap.depth)
+    known = case.snapshot.by_quantity.get(Quantity.PREACTIVATION, ())
+    return [entry for entry in known if entry.tap.part == CANDIDATE]
 
 
 def bounded(case: Case) -> list[TensorStats]:
@@ -55,6 +55,6 @@ def input_gain(case: Case, entry: TensorStats) -> float:
 
 
 def _recurrent(case: Case, entry: TensorStats) -> TensorStats | None:
-    wanted = entry.tap.layer, Quantity.KERNEL, "recurrent_kernel"
-    stats = ((e.tap.layer, e.tap.quantity, e.tap.part, e) for e in case.snapshot.stats)
-    return next((entry for *address, entry in stats if tuple(address) == wanted), None)
+    wanted = entry.tap.layer, "recurrent_kernel"
+    kernels = case.snapshot.by_quantity.get(Quantity.KERNEL, ())
+    return next((e for e in kernels if (e.tap.layer, e.tap.part) == wanted), None)

@@ -7,7 +7,7 @@ from math import inf
 
 from keras_initscope.diagnosis.case import Case
 from keras_initscope.diagnosis.engine import Evidence, rule
-from keras_initscope.records import Quantity, Snapshot
+from keras_initscope.records import Quantity
 
 _KERNEL, _UPDATE = (Quantity.KERNEL,), (Quantity.KERNEL_UPDATE,)
 
@@ -25,23 +25,14 @@ OWN, _PERSISTENT = 1.0, 3
 
 def _speeds(case: Case) -> dict[str, float]:
     """By what share of its own size one step moves each kernel; one that is zero, without end."""
-    sizes = {e.tap.layer: e.values["root_mean_square"] for e in case.of(Quantity.KERNEL)}
-    steps = max(1, case.snapshot.info.updates)
-    moves = {
-        entry.tap.layer: entry.values["root_mean_square"] / steps
-        for entry in case.of(Quantity.KERNEL_UPDATE)
-    }
-    return {
-        path: move / sizes[path] if sizes[path] else inf
-        for path, move in moves.items()
-        if move > 0 and path in sizes
-    }
-
-
-def _of_kernels(look: Snapshot) -> Snapshot:
-    """What speeds are made of, alone: the rest of a look would be sorted for nothing."""
-    wanted = {*_KERNEL, *_UPDATE}
-    return replace(look, stats=tuple(e for e in look.stats if e.tap.quantity in wanted))
+    kernels, steps = case.at(Quantity.KERNEL), max(1, case.snapshot.info.updates)
+    found = {}
+    for path, update in case.at(Quantity.KERNEL_UPDATE).items():
+        move = update.values["root_mean_square"] / steps
+        if move > 0 and path in kernels:
+            size = kernels[path].values["root_mean_square"]
+            found[path] = move / size if size else inf
+    return found
 
 
 def is_fast(case: Case) -> bool:
@@ -73,8 +64,7 @@ def frozen_weights(case: Case) -> Evidence | None:
     reach = {path: speed * steps for path, speed in _speeds(case).items()}
     if not reach or max(reach.values()) >= NOTHING:
         return None
-    before = (_of_kernels(look) for look in reversed(case.earlier[-_BACK:]))
-    looks = (replace(case, snapshot=look) for look in before)
+    looks = (replace(case, snapshot=look) for look in reversed(case.earlier[-_BACK:]))
     if any(max(_speeds(look).values(), default=0.0) * steps >= NOTHING for look in looks):
         return None  # the rate was greater, and has come down
     farthest = max(reach, key=lambda path: reach[path])

@@ -5,9 +5,11 @@ Owns the shapes of the data and views of it. Computes no statistic, reads no mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -194,7 +196,7 @@ class StepInfo:
     updates: int = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """Everything measured at one step, or predicted for it.
 
@@ -211,6 +213,31 @@ class Snapshot:
     stats: tuple[TensorStats, ...]
     origin: str = "measured"
     unknown: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def by_quantity(self) -> Mapping[Quantity, Sequence[TensorStats]]:
+        """The entries of each quantity, in forward order; asked for often, so sorted once."""
+        found: dict[Quantity, list[TensorStats]] = {}
+        for entry in self.stats:
+            found.setdefault(entry.tap.quantity, []).append(entry)
+        for entries in found.values():
+            entries.sort(key=attrgetter("tap.depth"))
+        return found
+
+    @cached_property
+    def main(self) -> Mapping[Quantity, Mapping[str, TensorStats]]:
+        """Of each quantity the first tensor of each layer, by its path, in forward order.
+
+        What a recurrent cell's activation function receives stands in no row with what layers hand
+        on, and is left out.
+        """
+        found: dict[Quantity, dict[str, TensorStats]] = {}
+        for quantity, entries in self.by_quantity.items():
+            of_layers = found.setdefault(quantity, {})
+            for entry in entries:
+                if entry.tap.part != CANDIDATE:
+                    of_layers.setdefault(entry.tap.layer, entry)
+        return found
 
     def profile(self, quantity: Quantity | str, statistic: str) -> dict[str, float]:
         """One statistic over depth.
@@ -237,8 +264,8 @@ class Snapshot:
         wanted = Quantity(quantity)
         return {
             entry.tap.name: entry.values[statistic]
-            for entry in self.stats
-            if entry.tap.quantity is wanted and statistic in entry.values
+            for entry in self.by_quantity.get(wanted, ())
+            if statistic in entry.values
         }
 
     def find(self, quantity: Quantity | str, layer: str) -> TensorStats:
