@@ -6,7 +6,9 @@ import tensorflow as tf
 
 from keras_initscope import presets
 from keras_initscope.presets import xiao_2018
-from keras_initscope.presets.xiao_2018 import COSINE, DELTA, GAUSSIAN
+from keras_initscope.presets.circular_convs import DELTA, GAUSSIAN
+from keras_initscope.presets.xiao_2018 import COSINE
+from keras_initscope.theory.lines import critical_line
 from keras_initscope.theory.meanfield import chi_1, correlation_map
 from keras_initscope.theory.nonlinearities import nonlinearity
 
@@ -85,7 +87,7 @@ def test_theory_keeps_the_cosine_at_any_depth():
     phi = nonlinearity("tanh")
     for depth in (2000, 10_000):
         q = 1 / depth
-        point = xiao_2018.critical_line(phi, q)
+        point = critical_line(phi, q)
         variances = (float(point.weight_variance), float(point.bias_variance))
         step = float(correlation_map(phi, COSINE, q, *variances)) - COSINE
         assert abs(depth * step) < 1e-3
