@@ -110,12 +110,14 @@ class Verdict:
         source: Why it must lie in the interval.
         interval: Where it was expected.
         measured: What it turned out to be.
+        seed: That of the run; `None` where there was one run only.
     """
 
     claim: str
     source: str
     interval: Interval
     measured: float
+    seed: int | None = None
 
     @property
     def met(self) -> bool:
@@ -124,8 +126,9 @@ class Verdict:
 
     def __str__(self) -> str:
         mark = "met   " if self.met else "FAILED"
+        seed = "" if self.seed is None else f", seed {self.seed}"
         return (
-            f"{mark} {self.claim}: {cell_text(self.measured)}, "
+            f"{mark} {self.claim}{seed}: {cell_text(self.measured)}, "
             f"expected {self.interval} ({self.source})"
         )
 

@@ -178,11 +178,7 @@ def _once(order: _Order, circumstances: Run) -> Result:
 def _joined(results: list[Result], folder: Path) -> Result:
     """The runs of several seeds as one: their rows below each other, a verdict for each."""
     rows: list[Row] = [{"seed": each.seed, **row} for each in results for row in each.rows]
-    verdicts = [
-        replace(verdict, claim=f"{verdict.claim}, seed {each.seed}")
-        for each in results
-        for verdict in each.verdicts
-    ]
+    verdicts = [replace(v, seed=each.seed) for each in results for v in each.verdicts]
     table = write_table(folder / "table.csv", rows)
     return replace(
         results[0],

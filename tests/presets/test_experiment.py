@@ -121,11 +121,12 @@ def test_what_cannot_be_taken_apart_is_refused(line):
 def test_several_seeds_are_several_runs_in_one_table(line, tmp_path):
     result = presets.build("line", seed=4).run(seeds=3, log_dir=tmp_path)
     assert result.rows == tuple({"seed": s, "value": s} for s in (4, 5, 6))
-    assert [(v.claim, v.met) for v in result.verdicts] == [
-        ("seed, seed 4", True),
-        ("seed, seed 5", True),
-        ("seed, seed 6", False),
+    assert [(v.claim, v.seed, v.met) for v in result.verdicts] == [
+        ("seed", 4, True),
+        ("seed", 5, True),
+        ("seed", 6, False),
     ]
+    assert "met    seed, seed 5: 5, expected" in str(result)
     assert (tmp_path / "seed_5" / "line.png").read_bytes() == b"png of seed 5"
     with (tmp_path / "table.csv").open(newline="") as file:
         assert [row["seed"] for row in csv.DictReader(file)] == ["4", "5", "6"]
