@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from urllib.error import URLError
 from urllib.parse import urlencode
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -85,6 +85,16 @@ class Server:
         with _DIRECTLY.open(f"{self.address}/data/{route}{suffix}", timeout=30) as answer:
             return json.load(answer)
 
+    def post(self, route, question):
+        """What a route answers to a question in JSON, out of JSON."""
+        request = Request(
+            f"{self.address}/data/{route}",
+            json.dumps(question).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with _DIRECTLY.open(request, timeout=30) as answer:
+            return json.load(answer)
+
     def tags(self, plugin):
         """Run to the set of tags that a plugin lists."""
         listed = self.get(f"plugin/{plugin}/tags")
@@ -92,13 +102,14 @@ class Server:
 
 
 @contextmanager
-def serve(log_dir, output, *, load_fast):
+def serve(log_dir, output, *, load_fast, plugin="histograms"):
     """Run TensorBoard over `log_dir` until the block ends.
 
     Args:
         log_dir: What to show; the pages name its last part only.
         output: File for what it prints.
         load_fast: Whether its data server, a program of its own, reads the files.
+        plugin: What must have been read for it to be ready.
     """
     fast = "true" if load_fast else "false"
     options = [f"--logdir={log_dir.name}", "--host=127.0.0.1", "--port=0", f"--load_fast={fast}"]
@@ -111,7 +122,7 @@ def serve(log_dir, output, *, load_fast):
             stderr=subprocess.STDOUT,
         )
         try:
-            yield _wait_until_ready(process, output)
+            yield _wait_until_ready(process, output, plugin)
         finally:
             process.terminate()
             try:
@@ -121,12 +132,12 @@ def serve(log_dir, output, *, load_fast):
                 process.wait(timeout=30)
 
 
-def _wait_until_ready(process, output):
+def _wait_until_ready(process, output, plugin):
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         server = _announced(output)
         try:
-            if server and any(server.tags("histograms").values()):
+            if server and any(server.tags(plugin).values()):
                 return server
         except (URLError, TimeoutError, ConnectionError, json.JSONDecodeError):
             pass  # not yet
@@ -235,6 +246,16 @@ class Browser:
         found = wait.until(said, message=f"expected {words!r} on the page Text")
         assert self.errors() == []
         return found
+
+    def wait_until(self, script, arguments, is_there):
+        """What a script gives, as soon as that is what is waited for."""
+        wait = WebDriverWait(self.driver, PAGE_SECONDS, poll_frequency=0.5)
+
+        def found(_):
+            given = self.driver.execute_script(script, *arguments)
+            return given if is_there(given) else None
+
+        return wait.until(found, message=f"expected other than what is there by {script}")
 
     def errors(self):
         """Messages of severity "severe" in the browser's console since the last call.
