@@ -70,7 +70,7 @@ _TEXTS = """
 const said = [], kind = arguments[0];
 function walk(root) {
   for (const element of root.querySelectorAll('*')) {
-    if (element.localName.includes(kind)) said.push(element);
+    if (element.localName === kind) said.push(element);
     if (element.shadowRoot) walk(element.shadowRoot);
   }
 }
@@ -93,11 +93,13 @@ def test_the_browser_shows_the_table_and_the_parallel_coordinates(served_sweep, 
     )
     lines = browser.wait_until(
         _TEXTS
-        + "return said.flatMap(e => [...e.shadowRoot.querySelectorAll('path')])"
-        + ".map(e => e.getAttribute('d') || '').filter(d => /[LC]/.test(d));",
+        + "return said.flatMap(e => [...e.shadowRoot.querySelectorAll('g.foreground path')])"
+        + ".filter(e => e.getBoundingClientRect().height > 0).map(e => e.getAttribute('d'));",
         ("tf-hparams-parallel-coords-plot",),
         bool,
     )
+    # Those with all numbers: the page draws no line that lacks one.
+    assert len(lines) == 2
     assert not any("NaN" in line for line in lines)
     browser.driver.save_screenshot(str(picture("hparams_parallel.png")))
     assert browser.errors() == []
