@@ -43,6 +43,8 @@ def cost_of(activation: Any) -> Cost | None:
 
 @lru_cache(maxsize=64)
 def _of_name(name: str) -> Cost:
+    if name == "relu":  # by definition, whatever a clock says of it beside itself
+        return Cost(forward=1.0, training=1.0, numbers=NUMBERS)
     return timed(_function(name))
 
 

@@ -188,6 +188,11 @@ def test_whatever_has_a_gradient_has_a_cost(activation):
     assert str(found) in " ".join(str(advice).split())
 
 
+def test_relu_costs_what_relu_costs():
+    found = cost.cost_of("relu")
+    assert (found.forward, found.training) == (1, 1)
+
+
 def test_what_cannot_be_timed_has_no_cost():
     assert cost.cost_of(as_nonlinearity("tanh")) is None  # a function of NumPy arrays
     advice = initscope.advise("tanh", 3, cost=False)

@@ -1,12 +1,16 @@
 """What a run leaves in its directory, and the document that is made of it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from keras_initscope import presets
 from keras_initscope.presets import registry
 from keras_initscope.presets.catalogue import catalogue, read_results, write_catalogue
+from keras_initscope.text import markdown_table
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def _none():
@@ -63,6 +67,14 @@ def test_the_document_has_every_preset_and_every_claim(runs):
     assert text.index("## adds") < text.index("## other")
 
 
+def test_what_several_seeds_gave_is_in_one_row(runs):
+    presets.build("adds", seed=0).run(seeds=2, log_dir=runs / "adds")
+    text = catalogue(read_results(runs))
+    assert "| [`adds`](#adds) | Adds numbers. | 2 of 4 | 0 |" in text
+    assert "| sum | arith\\|metic | at least 1 | 3, 3 |" in text
+    assert "| ratio | arith\\|metic | at least 1 | nan (**not met**), nan (**not met**) |" in text
+
+
 def test_it_is_written_with_its_pictures(runs, tmp_path):
     document = tmp_path / "docs" / "presets.md"
     files = write_catalogue(runs, document)
@@ -78,3 +90,30 @@ def test_what_is_no_run_is_refused(runs, tmp_path):
     (runs / "adds" / "result.json").write_text('{"verdicts": [{}]}')
     with pytest.raises(presets.PresetError, match="is no result of a preset: KeyError"):
         read_results(runs)
+
+
+def _section(text, name):
+    return text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_the_docs_show_what_each_preset_claims_and_gave(name):
+    """`make catalogue` writes them; a claim that was changed since would be missed here."""
+    preset, text = presets.get(name), (DOCS / "presets.md").read_text(encoding="utf-8")
+    assert f"| [`{name}`](#{name}) | {preset.summary} |" in text
+    section = _section(text, name)
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    known = [[each.claim, each.source, str(each.interval)] for each in preset.expects]
+    expected = markdown_table("abc", known, (True, True, True)).splitlines()[2:]
+    assert len(rows) == len(expected) > 0
+    for row, start in zip(rows, expected, strict=True):
+        assert row.startswith(start), (row, start)
+        assert "not met" not in row
+    assert (DOCS / "images" / "presets" / f"{name}.png").stat().st_size > 0
+
+
+def test_the_docs_show_no_preset_that_is_gone():
+    text = (DOCS / "presets.md").read_text(encoding="utf-8")
+    sections = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert sections == list(presets.names())
+    assert {path.stem for path in (DOCS / "images" / "presets").iterdir()} == set(presets.names())
