@@ -154,7 +154,7 @@ def _networks(steps: int) -> Networks:
 
 @preset("noise-robustness", quick={"draws": 2}, expects=_EXPECTS, networks=_networks)
 def noise_robustness(run: Run, draws: Count = 6, steps: Count = 300) -> Outcome:
-    """Noise on the inputs of units, of deep networks and of trained ones: saturation is no shield.
+    """Noise on the inputs of units, deep networks and trained ones: saturation shields few of them.
 
     `at` is the state of a unit, a number of units, a layer, or the power of the noise over that of
     the images.
@@ -210,6 +210,6 @@ def _picture(path: Path, rows: Sequence[Row], layers: Layers) -> Path:
     panels = [
         Panel("Random layers: noise", "layer", "noise / power", of_layers(0), "y"),
         Panel("Noise beside signal", "layer", "noise / differences of examples", of_layers(1)),
-        Panel("Mean of n units", "units", "variance of the noise, of one unit's", means, "xy"),
+        Panel("Mean of n units", "units", "noise variance / that of one unit", means, "xy"),
     ]
     return draw_curves(path, "Noise on the inputs", panels)
