@@ -62,7 +62,7 @@ assert frozen[:, 0].max() < 3 * frozen[:, 0].min()
 #: Pictures in each of the other lessons, and what its cells must have found.
 _LESSONS = {
     "02_why_initialization_matters.ipynb": (5, "assert starts['unit-gain'].met"),
-    "03_choosing_an_activation.ipynb": (4, "assert 0.5 < initscope.gain(soft_step) < 2"),
+    "03_choosing_an_activation.ipynb": (5, "assert 0.5 < initscope.gain(soft_step) < 2"),
     "04_diagnosing.ipynb": (
         1,
         """

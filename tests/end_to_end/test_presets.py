@@ -18,6 +18,7 @@ _LONG = {
     "he-2015",
     "hinton-2006",
     "lsuv-2015",
+    "noise-robustness",
     "rrelu-2015",
     "saturation",
     "sigmoid-product",
