@@ -47,8 +47,9 @@ test: install ## Every test that takes minutes, browser and notebooks included
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 	@echo "All of it is green. The longer studies: make slow. The numbers: make bench."
 
-slow: install ## The long studies
-	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal || [ $$? -eq 5 ] # 5: there is none
+slow: install ## The long studies, all presets among them, and the table of what came of those
+	INITSCOPE_PRESETS=$(abspath $(LOGS))/presets $(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+	$(BIN)/initscope catalogue $(LOGS)/presets --out $(LOGS)/presets.md
 
 bench: install ## Cost of the monitor and of its histograms, side by side
 	$(BIN)/python -m benchmarks

@@ -43,7 +43,7 @@ RUN = {
 }
 
 
-@settings(max_examples=25, **RUN)
+@settings(max_examples=12, **RUN)
 @given(recipe=recipes(jit=12))
 def test_any_model(recipe, tmp_path_factory):
     _check(recipe, tmp_path_factory.mktemp("random"))

@@ -23,10 +23,6 @@ ONE = tf.distribute.get_strategy()
 BATCH, ROWS = 8, 21  # the last five are three on one device, two on the other
 
 
-def slow(*values):
-    return pytest.param(*values, marks=pytest.mark.slow)
-
-
 def data(rows=ROWS):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, 5)).astype(np.float32)
@@ -100,7 +96,7 @@ def assert_same_statistics(mine, theirs, rel=1e-5):
 
 @pytest.mark.parametrize(
     ("make", "eager"),
-    [(with_dropout, False), slow(with_dropout, True), slow(normalized, False)],
+    [(with_dropout, False), (with_dropout, True), (normalized, False)],
 )
 def test_training_is_bit_identical(make, eager, tmp_path):
     plain = fit(compiled(make, optimizer=keras.optimizers.Adam, run_eagerly=eager))
@@ -117,7 +113,7 @@ def test_training_is_bit_identical(make, eager, tmp_path):
 
 @pytest.mark.parametrize(
     ("make", "rel"),
-    [(mlp, 1e-5), slow(shared, 1e-5), slow(normalized, 1e-5), slow(half, 4 * 2.0**-10)],
+    [(mlp, 1e-5), (shared, 1e-5), (normalized, 1e-5), (half, 4 * 2.0**-10)],
 )
 def test_statistics_are_those_of_one_device(make, rel, tmp_path):
     monitors = [VarianceMonitor(tmp_path / name, update_freq=1) for name in ("two", "one")]
@@ -129,7 +125,7 @@ def test_statistics_are_those_of_one_device(make, rel, tmp_path):
         assert_same_statistics(mine, theirs, rel)
 
 
-@pytest.mark.parametrize("rows", [slow(5), 1])
+@pytest.mark.parametrize("rows", [5, 1])
 def test_devices_with_unequal_parts(rows, tmp_path):
     """Keras takes the mean of the devices' mean losses, though one has three examples.
 
@@ -163,7 +159,6 @@ def test_devices_with_unequal_parts(rows, tmp_path):
         assert_agree(values, {name: moments[name] for name in values})
 
 
-@pytest.mark.slow
 def test_a_batch_that_nobody_has_dealt_out():
     """As of a fixed probe: it is split as `fit` splits those that it trains on."""
     looked = []
@@ -175,7 +170,7 @@ def test_a_batch_that_nobody_has_dealt_out():
     assert_same_statistics(*looked)
 
 
-@pytest.mark.parametrize("strategy", [MIRRORED, slow(MIRRORED_ON_ONE)])
+@pytest.mark.parametrize("strategy", [MIRRORED, MIRRORED_ON_ONE])
 def test_nothing_is_traced_again(strategy, tmp_path):
     """Neither the training step nor, at the second look and all others, the look's own."""
     calls = []
@@ -194,7 +189,6 @@ def test_nothing_is_traced_again(strategy, tmp_path):
     assert len(calls) - plain == 2 * plain  # once for training, once for looking
 
 
-@pytest.mark.slow
 def test_nothing_is_left_behind(tmp_path):
     def state(model):
         parts = [model, *model.layers, model.optimizer]
