@@ -2,10 +2,11 @@
 
 On the critical line the mean squared singular value of the network's Jacobian is 1 at any depth,
 with Gaussian weights and with orthogonal ones. With Gaussian weights its singular values spread all
-the same, like L / n and more, so that some directions of the gradient explode while most vanish.
-With orthogonal weights and a small variance of the preactivations, here q* = .0039, tanh is nearly
-linear and all singular values stay near 1 (dynamical isometry): the network learns several times
-as fast. A ReLU network cannot be isometric, whatever its weights: half of its slopes are 0.
+the same: the variance of the squared ones is L and more, at any width, so that some directions of
+the gradient explode while most vanish. With orthogonal weights and a small variance of the
+preactivations, here q* = .0039, tanh is nearly linear and all singular values stay near 1
+(dynamical isometry): the network learns several times as fast. A ReLU network cannot be isometric,
+whatever its weights: half of its slopes are 0.
 
 Plain SGD, each kind of weights with the best of three learning rates. The rates of a kind are
 trained as one model: the factor of a network's loss is one of its learning rate.

@@ -103,7 +103,12 @@ _EXPECTS = [
         for claim in (
             _claim("same_start", scale, Interval.around(0.0), "nothing else is random"),
             _claim("nearest", scale, Interval(low=1.0), "sqrt(2) of independent directions"),
-            _claim("lowest_wall", scale, Interval(low=0.3), "a minimum each"),
+            _claim(
+                "lowest_wall",
+                scale,
+                Interval(low=0.3),
+                "another place each, names of units included",
+            ),
             _claim("disagreement", scale, Interval(low=0.005), "not one function"),
         )
     ),
@@ -158,7 +163,7 @@ def _seed_of(seed: int, number: int) -> int:
     networks=_networks,
 )
 def start_selects_minimum(run: Run, steps: Count = 3000, starts: Several = 6) -> Outcome:
-    """Trains a small network from several starts: each ends in a minimum of its own.
+    """Trains a small network from several starts: each ends somewhere else.
 
     `nearest` and `lowest_wall` are the least of all pairs of ends; a wall is how far the loss rises
     on the straight line between them, `matched` after the units of one were renamed to resemble

@@ -12,6 +12,7 @@ _SHORT = {
     "he-average",
     "large-weights",
     "poole-2016",
+    "relu-scale",
     "small-weights",
     "unit-gain",
     "variance-law",
