@@ -7,13 +7,12 @@ left to be run one by one. Runs in a worker process.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil, isfinite, prod
-from typing import TYPE_CHECKING, Any, TypeVar
+from math import ceil, prod
+from typing import Any, TypeVar
 
 import keras
-import numpy as np
 
 from keras_initscope.sweeps.alike import AloneError, kind_of
 from keras_initscope.sweeps.cells import Cell, Plain, checked_result, key_of
@@ -21,17 +20,11 @@ from keras_initscope.sweeps.data import parts_of
 from keras_initscope.sweeps.store import Outcome
 from keras_initscope.sweeps.trial import ALONE, Trial
 
-if TYPE_CHECKING:
-    from keras_initscope.sweeps.stack import Stack
-
 _T = TypeVar("_T")
 
 _MOST = 64  # networks together
 _ROOM = 2**30  # bytes for their weights and activations
 _NUMBERS = {"initializer", "learning_rate", "seed"}
-# Of a first step, by which a network of its own and the same one beside others may differ:
-_ROUNDING = 1e-3  # of the loss
-_CHANGE, _WEIGHT = 1e-2, 1e-5  # of a variable, relative to its change and to itself
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +122,8 @@ class Together:
     def _trained(
         self, group: list[_Network], left: dict[int, str]
     ) -> dict[int, Mapping[str, Plain]]:
-        from keras_initscope.sweeps.stack import Stack  # there is no TensorFlow for every backend
+        from keras_initscope.sweeps.first_step import believed  # they are for TensorFlow alone
+        from keras_initscope.sweeps.stack import Stack
 
         trial = self.trial
         parts = parts_of(trial.data, trial.key)
@@ -137,11 +131,11 @@ class Together:
         seeds = [int(network.cell["seed"]) for network in group]
         stack = Stack(models, seeds, parts, trial.training)
         stack.advance(1)
-        believed = _believed(stack, models)
+        right = believed(stack, models)
         stack.advance()
         found: dict[int, Mapping[str, Plain]] = {}
         for place, (network, scores) in enumerate(zip(group, stack.scores(), strict=True)):
-            if place in believed:
+            if place in right:
                 found[network.number] = checked_result({**scores, **network.seen}, network.cell)
             else:
                 left[network.number] = "their first step is another when they are on their own"
@@ -169,55 +163,6 @@ def _size(model: Any, batch_size: int) -> int:
 def _pieces(values: list[_T], size: int) -> Iterator[list[_T]]:
     for start in range(0, len(values), size):
         yield values[start : start + size]
-
-
-def _believed(stack: Stack, models: Sequence[Any]) -> set[int]:
-    """Places of the networks whose first step is as their own model would take it.
-
-    One network of the group computes for all. What is not in a configuration nor in a variable,
-    such as a number that a function closes over, would be that one's for all. Every loss would
-    show it; weights are compared for one network, as a check of the computation.
-    """
-    losses = stack.losses()
-    found = set()
-    for place, model in enumerate(models):
-        mine = _own_loss(model, *stack.batch(place))
-        if _is_same_loss(mine, losses[place]):
-            found.add(place)
-    if found:
-        _check_step(stack, models, max(found))
-    return found
-
-
-def _is_same_loss(mine: float, found: float) -> bool:
-    if isfinite(mine) and isfinite(found):
-        return abs(mine - found) <= _ROUNDING * abs(mine)
-    return isfinite(mine) == isfinite(found)
-
-
-def _own_loss(model: Any, x: Any, y: Any) -> float:
-    """Of a model by itself, nothing of it changed."""
-    with keras.StatelessScope(collect_losses=True):
-        y_pred = model(x, training=True)
-        return float(model.compute_loss(x, y, y_pred, None, training=True))
-
-
-def _check_step(stack: Stack, models: Sequence[Any], place: int) -> None:
-    model = models[place]
-    own = [*model.trainable_variables, *model.non_trainable_variables]
-    before = [variable.numpy() for variable in own]
-    model.train_step(stack.batch(place))
-    for start, mine, found in zip(before, own, stack.weights(place), strict=True):
-        if not _is_close(mine.numpy(), found, start):
-            raise AloneError(f"a step changes {mine.path} otherwise when they are on their own")
-
-
-def _is_close(mine: np.ndarray, found: np.ndarray, start: np.ndarray) -> bool:
-    mine, found, start = (np.asarray(each, float) for each in (mine, found, start))
-    if not np.isfinite(mine).all():
-        return not np.isfinite(found).all()
-    allowed = _CHANGE * np.linalg.norm(mine - start) + _WEIGHT * np.linalg.norm(start)
-    return bool(np.linalg.norm(found - mine) <= allowed)
 
 
 def _in_short(error: Exception) -> str:
