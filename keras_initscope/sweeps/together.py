@@ -102,8 +102,7 @@ class Together:
                     raise AloneError(
                         f"this is done on TensorFlow, not on {keras.backend.backend()}"
                     )
-                given: dict[str, Any] = dict(cell)
-                network = _Network(number, cell, *self.trial.begun(**given))
+                network = self._begun(number, cell)
                 kinds.setdefault(kind_of(network.model), []).append(network)
             except AloneError as reason:
                 left[number] = str(reason)
@@ -113,6 +112,14 @@ class Together:
         for (lonely,) in (group for group in groups if len(group) == 1):
             left[lonely.number] = "no other network has the same architecture, or there is no room"
         return [group for group in groups if len(group) > 1]
+
+    def _begun(self, number: int, cell: Cell) -> _Network:
+        given: dict[str, Any] = dict(cell)
+        model, seen = self.trial.begun(**given)
+        if not model.built:
+            x = parts_of(self.trial.data, self.trial.key).x
+            model(keras.tree.map_structure(lambda array: array[:1], x))
+        return _Network(number, cell, model, seen)
 
     def _cut(self, kind: list[_Network]) -> Iterator[list[_Network]]:
         room = _ROOM // _size(kind[0].model, self.trial.training.batch_size)

@@ -159,11 +159,14 @@ def test_a_network_that_diverges_leaves_its_neighbours_as_they_are():
 
 def test_a_number_that_no_configuration_shows_is_not_taken_for_that_of_another():
     def build(gain):
-        return network([L.Dense(16, lambda x: keras.ops.tanh(gain * x))])
+        def steep(x):  # Keras knows it by this name
+            return keras.ops.tanh(gain * x)
+
+        return network([L.Dense(16, steep)])
 
     grid = Grid(learning_rates=(0.1,), others={"gain": (0.5, 2.0)})
     result, told = together(build, grid)
-    assert "their first step is another when they are on their own" in told[1]
+    assert told[1].endswith("their first step is another when they are on their own")
     assert result.failed == ()
     alone, _ = together(build, grid, together=False)
     assert [row["loss"] for row in result.rows] == pytest.approx(
@@ -216,23 +219,17 @@ def test_a_network_that_fails_fails_alone():
 
 
 def test_what_is_finished_is_not_run_again_in_whatever_way(tmp_path):
-    calls = []
-
     def build():
-        calls.append(1)
         return network(dense())
 
     def seeds(*numbers):
         return Grid(learning_rates=(0.1,), seeds=numbers)
 
     first, _ = together(build, seeds(0, 1), tmp_path)
-    more, told = together(lambda: build(), seeds(0, 1), None)
-    assert told[0].startswith("1/2")
-    assert len(calls) == 4
     second, told = together(build, seeds(0, 1, 2, 3), tmp_path)
+    assert [line.split("  ")[0] for line in told[1:]] == ["3/4", "4/4"]
     assert told[0] == "2 of 4 cells are finished already"
-    assert len(calls) == 6
-    assert second.rows[:2] == first.rows == more.rows
+    assert second.rows[:2] == first.rows
     last, told = together(build, seeds(0, 1, 2, 3), tmp_path, together=False)
     assert last.rows == second.rows
     assert told == ["4 of 4 cells are finished already"]
