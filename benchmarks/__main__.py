@@ -21,6 +21,7 @@ from benchmarks import (
     histogram,
     large,
     prediction,
+    sweeps,
     writing,
 )
 from benchmarks.measuring import table
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "prediction": prediction.run,
     "applications": applications.run,
     "diagnosis": diagnosis.run,
+    "sweeps": sweeps.run,
 }
 
 

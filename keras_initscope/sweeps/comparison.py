@@ -19,6 +19,7 @@ from keras_initscope.sweeps.grid import Grid, Training
 from keras_initscope.sweeps.identity import fingerprint, name_of
 from keras_initscope.sweeps.result import Row, SweepResult, rows_text
 from keras_initscope.sweeps.running import Progress, run
+from keras_initscope.sweeps.together import Together
 from keras_initscope.sweeps.trial import Trial
 
 
@@ -173,7 +174,8 @@ def compare(
             "named": fingerprint([_named(grid.initializers), _named(grid.activations)], like=build),
         }
     trial = Trial(build=build, data=data, key=uuid4().hex, grid=grid, training=training)
-    found = run(trial, cells, identity, log_dir, jobs, progress)
+    function = Together(trial) if training.together else trial
+    found = run(function, cells, identity, log_dir, jobs, progress)
     return Comparison(
         settings=found.settings,
         rows=found.rows,
@@ -201,7 +203,7 @@ def _check_travelling(training: Training) -> None:
 
 
 def _what_counts(training: Training) -> list[Any]:
-    """What of it a result depends on: not how results are ranked."""
+    """What of it a result depends on: not how results are ranked, nor how many come at once."""
     names = ("loss", "metrics", "optimizer", "epochs", "steps", "batch_size", "look")
     return [getattr(training, name) for name in names]
 

@@ -107,6 +107,14 @@ class Training:
         goal: `"min"` or `"max"`, what of it is best.
         look: Whether to `inspect` each network before it trains: columns `findings`,
             `signal_left` and `gradient_left`. Takes some seconds a network.
+        together: Whether to train networks that differ in initial weights, seed and learning rate
+            alone as one computation, up to 64 at once, and not each by a `fit` of its own. It
+            pays where networks are small and many, for then most of a `fit` is tracing and what
+            each step costs beside its arithmetic; a network that keeps all cores busy gains
+            nothing. Numbers are those of `fit`, in the same order of the examples, but for
+            rounding, which grows in networks that are chaotic or diverge. Networks that cannot
+            be trained so are trained one by one, and a line of `progress` says why. Needs Keras
+            on TensorFlow.
     """
 
     loss: Any = None
@@ -118,6 +126,7 @@ class Training:
     objective: str = "loss"
     goal: str = "min"
     look: bool = True
+    together: bool = False
 
     def __post_init__(self) -> None:
         whole("epochs", self.epochs)
@@ -126,6 +135,7 @@ class Training:
             whole("steps", self.steps)
         choice("goal", self.goal, ("min", "max"))
         flag("look", self.look)
+        flag("together", self.together)
 
 
 def _arguments_of(build: Callable[..., Any]) -> dict[str, Any]:

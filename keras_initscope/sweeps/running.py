@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,7 @@ from keras_initscope.sweeps.hparams import HParams
 from keras_initscope.sweeps.identity import Identity, fingerprint, name_of, versions
 from keras_initscope.sweeps.result import SweepResult, rows_of
 from keras_initscope.sweeps.store import Outcome, Store
-from keras_initscope.sweeps.workers import run_all
+from keras_initscope.sweeps.workers import Grouped, run_all, run_groups
 
 Progress = Callable[[str], None]
 
@@ -159,17 +160,35 @@ class _Course:
         """The outcomes of all cells, in their order."""
         if self._before:
             self._tell(f"{self._before} of {len(self._cells)} cells are finished already")
-        missing = {n: cell for n, cell in enumerate(self._cells) if n not in self.known}
         try:
-            with closing(run_all(function, missing, jobs)) as coming:
+            if isinstance(function, Grouped):
+                self._run_groups(function, jobs, keep)
+            with closing(run_all(function, self._missing, jobs)) as coming:
                 for number, outcome in coming:
-                    keep(self._cells[number], outcome)
-                    self.known[number] = outcome
-                    self._tell(self._line(self._cells[number], outcome))
+                    self._note(number, outcome, keep)
         except KeyboardInterrupt:
             self._tell(f"stopped: {len(self.known)} of {len(self._cells)} cells are finished")
             raise
         return [self.known[number] for number in range(len(self._cells))]
+
+    @property
+    def _missing(self) -> dict[int, dict[str, Plain]]:
+        return {n: cell for n, cell in enumerate(self._cells) if n not in self.known}
+
+    def _run_groups(
+        self, function: Grouped, jobs: int | None, keep: Callable[[Cell, Outcome], None]
+    ) -> None:
+        with closing(run_groups(function, self._missing, jobs)) as coming:
+            for answer in coming:
+                for number, outcome in answer.outcomes.items():
+                    self._note(number, outcome, keep)
+                for reason, count in Counter(answer.left.values()).items():
+                    self._tell(f"left to be run one by one: {count} of a group; {reason}")
+
+    def _note(self, number: int, outcome: Outcome, keep: Callable[[Cell, Outcome], None]) -> None:
+        keep(self._cells[number], outcome)
+        self.known[number] = outcome
+        self._tell(self._line(self._cells[number], outcome))
 
     def _line(self, cell: Cell, outcome: Outcome) -> str:
         total, count = len(self._cells), len(self.known)

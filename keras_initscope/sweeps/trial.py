@@ -20,7 +20,7 @@ from keras_initscope.sweeps.data import Parts, parts_of
 from keras_initscope.sweeps.grid import Grid, Training
 
 #: Seeds are the process's own: where a backend of joblib runs cells as threads, one at a time.
-_ALONE = threading.Lock()
+ALONE = threading.Lock()
 _JUDGED = 256  # examples at once
 
 
@@ -44,13 +44,19 @@ class Trial:
 
     def __call__(self, learning_rate: float, seed: int, **arguments: Plain) -> dict[str, Plain]:
         """The columns of one network."""
-        with _ALONE:
-            keras.utils.set_random_seed(seed)
-            model = self._model(learning_rate, seed, arguments)
-            parts = parts_of(self.data, self.key)
-            seen = _look(model, parts) if self.training.look else {}
-            keras.utils.set_random_seed(seed)  # whatever the look may have drawn
-            return {**_judged(model, parts, self.training), **seen}
+        with ALONE:
+            model, seen = self.begun(learning_rate, seed, **arguments)
+            return {**_judged(model, parts_of(self.data, self.key), self.training), **seen}
+
+    def begun(
+        self, learning_rate: float, seed: int, **arguments: Plain
+    ) -> tuple[Any, dict[str, Plain]]:
+        """One network, compiled and seeded for its training, and what was seen in it."""
+        keras.utils.set_random_seed(seed)
+        model = self._model(learning_rate, seed, arguments)
+        seen = _look(model, parts_of(self.data, self.key)) if self.training.look else {}
+        keras.utils.set_random_seed(seed)  # whatever the look may have drawn
+        return model, seen
 
     def _model(self, learning_rate: float, seed: int, arguments: dict[str, Any]) -> Any:
         given = dict(arguments)

@@ -11,10 +11,11 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from itertools import islice
 from pickle import PicklingError
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from keras_initscope.sweeps.cells import Cell, SweepError, checked_result
 from keras_initscope.sweeps.store import Outcome
@@ -23,6 +24,45 @@ _DIED = (
     "its worker process died; most often the memory was not enough (fewer jobs at once need less), "
     "or native code crashed"
 )
+
+
+class Answer(Protocol):
+    """What came of cells that were tried together."""
+
+    @property
+    def outcomes(self) -> Mapping[int, Outcome]:
+        """Of those that were run."""
+
+    @property
+    def left(self) -> Mapping[int, str]:
+        """Why each of the others was not."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """A function of one cell that can also run some cells together."""
+
+    def groups(self, cells: Mapping[int, Cell], workers: int) -> list[dict[int, Cell]]:
+        """Which to try together."""
+
+    def together(self, cells: Mapping[int, Cell]) -> Answer:
+        """What came of those."""
+
+
+def run_groups(
+    function: Grouped, cells: Mapping[int, Cell], jobs: int | None
+) -> Generator[Answer, None, None]:
+    """Run cells in groups, and give what came of each group as it is finished.
+
+    Where this ends early, for a worker died or the function cannot be sent, the rest is left to
+    `run_all`, which finds out whose fault it was.
+    """
+    joblib = _joblib()
+    groups = function.groups(cells, joblib.effective_n_jobs(jobs))
+    home = _place()
+    calls = [joblib.delayed(_run_group)(function, group, home) for group in groups]
+    with suppress(BrokenProcessPool, PicklingError):
+        yield from _sent(joblib, calls, jobs)
 
 
 def run_all(
@@ -47,10 +87,12 @@ def run_all(
     joblib = _joblib()
     waiting = dict(cells)
     suspects = 0
+    home = _place()
     while waiting:
         chosen = dict(islice(waiting.items(), 1 if suspects else None))
         try:
-            for number, outcome in _sent(joblib, function, chosen, jobs):
+            calls = [joblib.delayed(_run)(n, function, cell, home) for n, cell in chosen.items()]
+            for number, outcome in _sent(joblib, calls, jobs):
                 del waiting[number]
                 yield number, outcome
             suspects = max(0, suspects - 1)
@@ -69,11 +111,9 @@ def run_all(
             yield number, Outcome(result={}, error=_DIED)
 
 
-def _sent(
-    joblib: ModuleType, function: Callable[..., Any], cells: Mapping[int, Cell], jobs: int | None
-) -> Iterator[tuple[int, Outcome]]:
-    home = _place()
-    calls = [joblib.delayed(_run)(number, function, cell, home) for number, cell in cells.items()]
+def _sent(joblib: ModuleType, calls: list[Any], jobs: int | None) -> Iterator[Any]:
+    if not calls:
+        return
     try:
         parallel = joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)
     except ValueError:  # multiprocessing and Ray give everything at the end
@@ -82,9 +122,7 @@ def _sent(
     yield from parallel(calls)
 
 
-def _in_rounds(
-    joblib: ModuleType, calls: list[Any], jobs: int | None
-) -> Iterator[tuple[int, Outcome]]:
+def _in_rounds(joblib: ModuleType, calls: list[Any], jobs: int | None) -> Iterator[Any]:
     """As many at a time as there are workers, so that a sweep that is killed loses one round."""
     size = max(1, joblib.effective_n_jobs(jobs))
     with joblib.Parallel(jobs, batch_size=1) as parallel:
@@ -111,6 +149,12 @@ def _run(
             seconds=time.perf_counter() - started,
         )
     return number, outcome
+
+
+def _run_group(function: Grouped, cells: Mapping[int, Cell], home: tuple[str, int]) -> Answer:
+    if _place() != home:
+        _share_machine()
+    return function.together(cells)
 
 
 def _share_machine() -> None:

@@ -1,5 +1,6 @@
 """A sweep that is killed half way, or interrupted, goes on where it was."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,7 +44,10 @@ def stopped_half_way(folder, jobs, number_of_signal):
         wait_for(process, lambda: len(list((folder / "logs" / "cells").glob("*.json"))) == ready)
         wait_for(process, lambda: "3" in called(folder))
     finally:
-        process.send_signal(number_of_signal)
+        if number_of_signal == signal.SIGKILL:  # its workers too: one would wait in cell 3 for ever
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.send_signal(number_of_signal)
         output = process.communicate(timeout=SECONDS)[0]
     assert process.returncode != 0
     return sorted(path.name for path in (folder / "logs" / "cells").glob("*.json")), output
