@@ -8,6 +8,9 @@ preactivations, here q* = .0039, tanh is nearly linear and all singular values s
 (dynamical isometry): the network learns several times as fast. A ReLU network cannot be isometric,
 whatever its weights: half of its slopes are 0.
 
+That an isometric network learns in as many steps at any depth did not reproduce at this size: each
+at its own best rate, orthogonal networks of 20, 100 and 200 layers took 21, 63 and 101 steps.
+
 Plain SGD, each kind of weights with the best of three learning rates. The rates of a kind are
 trained as one model: the factor of a network's loss is one of its learning rate.
 
