@@ -50,9 +50,9 @@ def test_any_model(recipe, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("part", range(4))
 def test_many_models(part, tmp_path_factory):
-    """Two hundred others, in parts that can run side by side."""
+    """A hundred others, in parts that can run side by side."""
 
     @seed(part)
     @settings(max_examples=25, database=None, **{**RUN, "derandomize": False})

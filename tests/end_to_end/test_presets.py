@@ -7,8 +7,8 @@ import pytest
 
 from keras_initscope import presets
 
-#: Their quick protocols take seconds.
-_SHORT = {
+#: Their quick protocols take seconds. Of the others some are run so by a lesson in `notebooks`.
+_SHORT = (
     "he-average",
     "large-weights",
     "poole-2016",
@@ -17,20 +17,10 @@ _SHORT = {
     "unit-gain",
     "variance-law",
     "zigzag",
-}
-#: They take minutes, and are held to their expectations where a lesson in `notebooks` runs them.
-_IN_LESSONS = {"history", "kumar-2017", "noise-robustness", "pennington-2017", "schoenholz-2017"}
-_SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name in _SHORT else pytest.param(name, marks=_SLOW)
-        for name in presets.names()
-        if name not in _IN_LESSONS
-    ],
 )
+
+
+@pytest.mark.parametrize("name", _SHORT)
 def test_expectations_are_met(name, tmp_path):
     _assert_all_is_met(presets.run(name, tmp_path, seed=7, quick=True))
 
