@@ -42,7 +42,23 @@ class Trial(NamedTuple):
         return make(len(self.data.train_x), self.steps, self.batch, seed)
 
 
-#: Names of networks to what builds one from a seed.
+class Costly(NamedTuple):
+    """A network that takes long to make, because it is pretrained or very deep.
+
+    Args:
+        make: Makes it from a seed.
+        like: Makes another at once that has the same data and the same training.
+    """
+
+    make: Callable[[int], Trial]
+    like: Callable[[int], Trial]
+
+    def __call__(self, seed: int) -> Trial:
+        """The network itself."""
+        return self.make(seed)
+
+
+#: Names of networks to what builds one from a seed, a `Costly` among them.
 Networks = Mapping[str, Callable[[int], Trial]]
 
 
@@ -120,7 +136,7 @@ class Experiment:
         Raises:
             PresetError: If there is no such network, or its data cannot be had.
         """
-        return self._trial(network).data
+        return self._like(network).data
 
     def protocol(self, network: str | None = None) -> dict[str, Any]:
         """How one of the networks is trained.
@@ -129,11 +145,17 @@ class Experiment:
             network: One of `networks`; the last one if `None`.
 
         Returns:
-            Training steps, examples a step, and the optimizer's own settings.
+            `steps`, training steps, `batch_size`, examples a step, and `optimizer`, its own
+            settings. Where the preset looks at networks before training, `{"steps": 0,
+            "batch_size": 0, "optimizer": {}}`.
+
+        Raises:
+            PresetError: If there is no such network.
         """
-        trial = self._trial(network)
-        optimizer = trial.model.optimizer
-        settings = optimizer.get_config() if optimizer is not None else {}
+        trial = self._like(network)
+        if not trial.steps:
+            return {"steps": 0, "batch_size": 0, "optimizer": {}}
+        settings = trial.model.optimizer.get_config()
         return {"steps": trial.steps, "batch_size": trial.batch, "optimizer": settings}
 
     def fit(self, network: str | None = None, callbacks: Sequence[Any] = ()) -> Any:
@@ -152,8 +174,8 @@ class Experiment:
         trial = self._trial(network)
         if not trial.steps:
             raise PresetError(
-                f"{self.name!r} looks at networks before training and has no protocol for it. "
-                "Take `model()` and `data()`, compile the one and fit it to the other."
+                f"{self.name!r} looks at networks before training and has no protocol to train "
+                "this one by. `run()` takes the look; `model()` is what it looks at."
             )
         order = trial.order(self.seed)
         return trial.model.fit(
@@ -188,6 +210,14 @@ class Experiment:
         return self.runner(seeds, log_dir, progress)
 
     def _trial(self, network: str | None) -> Trial:
+        return self._builder(network)(self.seed)
+
+    def _like(self, network: str | None) -> Trial:
+        """The same, with another model where its own takes long."""
+        build = self._builder(network)
+        return (build.like if isinstance(build, Costly) else build)(self.seed)
+
+    def _builder(self, network: str | None) -> Callable[[int], Trial]:
         if network is None:
             network = self.networks[-1]
         if network not in self.trials:
@@ -195,4 +225,4 @@ class Experiment:
                 f"{self.name!r} has no network {network!r}. {did_you_mean(network, self.trials)}"
                 f"Its networks: {'; '.join(self.networks)}."
             )
-        return self.trials[network](self.seed)
+        return self.trials[network]

@@ -9,7 +9,7 @@ import pytest
 from keras_initscope import presets
 from keras_initscope.presets import Data, Trial, registry
 from keras_initscope.presets.data import noise
-from keras_initscope.presets.experiment import batches_in_turn, drawn_batches
+from keras_initscope.presets.experiment import Costly, batches_in_turn, drawn_batches
 
 #: Parameters that make a network of a preset small, where it has them.
 SMALL = {"depth": 3, "width": 6, "steps": 50, "epochs": 1, "pretraining_epochs": 1}
@@ -110,11 +110,45 @@ def test_a_network_is_taken_apart_and_trained(line):
     assert float(history.model.layers[0].kernel[0, 0]) == pytest.approx(3, abs=0.05)
 
 
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_says_how_it_trains(name):
+    experiment = _small(name)
+    protocol = experiment.protocol()
+    build = experiment.trials[experiment.networks[-1]]
+    trains = bool(getattr(build, "like", build)(0).steps)
+    assert list(protocol) == ["steps", "batch_size", "optimizer"]
+    assert all(bool(value) == trains for value in protocol.values())
+
+
+@pytest.mark.parametrize("name", ["hinton-2006", "history", "xiao-2018"])
+def test_data_and_protocol_do_not_wait_for_a_costly_network(name, monkeypatch):
+    experiment = _small(name)
+    costly = {key: each for key, each in experiment.trials.items() if isinstance(each, Costly)}
+    assert costly
+    for key, build in costly.items():
+        trial, data = build(experiment.seed), experiment.data(key)
+        for one, other in zip(data, trial.data, strict=True):
+            np.testing.assert_array_equal(one, other)
+        plain = build.like(experiment.seed)
+        assert (plain.steps, plain.batch, plain.in_turn) == trial[2:]
+        if trial.steps:
+            settings = {**trial.model.optimizer.get_config(), "name": "any"}
+            assert {**experiment.protocol(key)["optimizer"], "name": "any"} == settings
+
+    def refuse(seed):
+        raise AssertionError
+
+    for key, build in costly.items():
+        monkeypatch.setitem(experiment.trials, key, build._replace(make=refuse))
+        assert experiment.protocol(key)["steps"] == trial.steps
+        assert len(experiment.data(key).train_x)
+
+
 def test_what_cannot_be_taken_apart_is_refused(line):
     experiment = presets.build("line")
     with pytest.raises(presets.PresetError, match=r"no network 'lime'\. Did you mean 'line'"):
         experiment.model("lime")
-    with pytest.raises(presets.PresetError, match="before training and has no protocol"):
+    with pytest.raises(presets.PresetError, match=r"before training and has no protocol.*run\(\)"):
         experiment.fit("untrained")
 
 
