@@ -81,8 +81,8 @@ class Experiment:
         summary: What it shows, in one line.
         parameters: The values of all its parameters.
         seed: What all that is random follows from.
-        expects: What its table must show. Empty if a parameter has a value of your own: the
-            preset's claims are about its own protocol.
+        expects: What its table must show. The preset's claims are about its own protocol; with
+            values of your own for parameters some of them hold, or none.
 
     Example:
 

@@ -196,10 +196,21 @@ def _joined(results: list[Result], folder: Path) -> Result:
 def _expects(
     found: Preset, values: Mapping[str, Any], protocol: Mapping[str, Any]
 ) -> tuple[Expectation, ...]:
-    """The claims, which are about the protocol, or about more seeds than it has."""
+    """The claims that are about these values, or about fewer seeds than these."""
     enough = min(protocol.get(_SEEDS, 0), found.quick.get(_SEEDS, protocol.get(_SEEDS, 0)))
-    is_own = all(values[name] == protocol[name] for name in values if name != _SEEDS)
-    return found.expects if is_own and values.get(_SEEDS, 0) >= enough else ()
+    if values.get(_SEEDS, 0) < enough:
+        return ()
+    own = {each.name for each in found.parameters if not each.records} - {_SEEDS}
+    changed = {name for name in own if values[name] != protocol[name]}
+    return tuple(claim for claim in found.expects if _is_about(claim, changed, values))
+
+
+def _is_about(claim: Expectation, changed: set[str], values: Mapping[str, Any]) -> bool:
+    """Whether all that was changed still has the values, once each, that the claim needs."""
+    return all(
+        name in claim.about and all(values[name].count(each) == 1 for each in claim.about[name])
+        for name in changed
+    )
 
 
 def _inside(folder: Path, seed: int) -> Path:
