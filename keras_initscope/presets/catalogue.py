@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -89,18 +88,29 @@ def write_catalogue(runs: str | Path, document: str | Path) -> list[Path]:
         The document and the pictures.
 
     Raises:
-        PresetError: If there is no run, or one was not written by this version.
+        PresetError: If there is no run, one was not written by this version, its picture is gone,
+            or the document cannot be written.
     """
     results, document = read_results(runs), Path(document)
     images = document.parent / _IMAGES
-    images.mkdir(parents=True, exist_ok=True)
-    written = [document]
-    for name, result in results.items():
-        for picture in result.get("pictures", ())[:1]:
-            written.append(images / f"{name}.png")
-            shutil.copyfile(Path(runs) / name / picture, written[-1])
-    document.write_text(catalogue(results, {path.stem for path in written[1:]}), encoding="utf-8")
-    return written
+    drawn = {
+        images / f"{name}.png": _picture(Path(runs) / name, result["pictures"][0])
+        for name, result in results.items()
+        if result["pictures"]
+    }
+    text = catalogue(results, {path.stem for path in drawn})
+    try:
+        document.parent.mkdir(parents=True, exist_ok=True)
+        document.write_text(text, encoding="utf-8")
+        images.mkdir(parents=True, exist_ok=True)
+        for path, picture in drawn.items():
+            path.write_bytes(picture)
+    except OSError as error:
+        raise PresetError(
+            f"The document must be a file that can be written. Received: {str(document)!r}, where "
+            f"writing fails with: {error}. Name another file."
+        ) from error
+    return [document, *drawn]
 
 
 def catalogue(results: Mapping[str, Mapping[str, Any]], drawn: Collection[str] = ()) -> str:
@@ -170,10 +180,24 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         _verdicts(found)
-        return {"seconds": float(found["seconds"]), **found}
+        return {
+            **found,
+            "seconds": float(found["seconds"]),
+            "pictures": [str(picture) for picture in found.get("pictures", ())],
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PresetError(
             f"{str(path)!r} is no result of a preset: {error!r}. Run that preset again."
+        ) from error
+
+
+def _picture(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise PresetError(
+            f"{str(folder / FILE)!r} names the picture {name!r}, which cannot be read: {error}. "
+            "Run that preset again."
         ) from error
 
 

@@ -92,6 +92,18 @@ def test_what_is_no_run_is_refused(runs, tmp_path):
         read_results(runs)
 
 
+def test_a_picture_that_is_gone_is_refused(runs, tmp_path):
+    document = tmp_path / "docs" / "presets.md"
+    (runs / "adds" / "bars.png").unlink()
+    with pytest.raises(presets.PresetError, match=r"names the picture 'bars\.png', which cannot"):
+        write_catalogue(runs, document)
+    assert not document.exists()
+    path = runs / "adds" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pictures": None}))
+    with pytest.raises(presets.PresetError, match="is no result of a preset: TypeError"):
+        write_catalogue(runs, document)
+
+
 def _section(text, name):
     return text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
 
