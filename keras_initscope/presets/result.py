@@ -166,6 +166,7 @@ class Result:
         files: Files written.
         seconds: How long the run took.
         quick: Whether it was the shorter protocol.
+        seeds: From how many seeds the whole preset was run, `seed` the first of them.
         pictures: Names to PNG files, in memory. A notebook shows them below the table.
     """
 
@@ -177,6 +178,7 @@ class Result:
     files: tuple[Path, ...]
     seconds: float = 0.0
     quick: bool = False
+    seeds: int = 1
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property

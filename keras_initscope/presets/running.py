@@ -182,6 +182,7 @@ def _joined(results: list[Result], folder: Path) -> Result:
     table = write_table(folder / "table.csv", rows)
     return replace(
         results[0],
+        seeds=len(results),
         rows=tuple(rows),
         verdicts=tuple(verdicts),
         files=(table, *(path for each in results for path in each.files)),
