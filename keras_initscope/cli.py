@@ -88,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--seed", metavar="N", help="seed (default: %(default)s)", type=int, default=0)
     run.add_argument("--seeds", metavar="K", help="run from K seeds", type=int)
+    run.add_argument(
+        "--jobs",
+        metavar="J",
+        help="of several seeds, how many at once; -1: as many as cores (default: %(default)s)",
+        type=int,
+        default=1,
+    )
     run.add_argument("--quick", action="store_true", help="take the shorter protocol")
     run.add_argument(
         "--set",
@@ -163,7 +170,7 @@ def _run_one(arguments: argparse.Namespace, name: str, log_dir: Path) -> Result:
     values = presets.parsed(name, arguments.set)
     experiment = presets.build(name, arguments.seed, arguments.quick, **values)
     print(f"{name}: {experiment.summary}\n", flush=True)
-    result = experiment.run(arguments.seeds, log_dir, _progress())
+    result = experiment.run(arguments.seeds, log_dir, _progress(), arguments.jobs)
     print(f"\n{result}\n")
     print("\n".join(f"wrote {path}" for path in result.files))
     print(_conclusion(result))

@@ -446,6 +446,8 @@ def test_parameters_are_set(two_presets, in_folder, capsys):
     assert main(arguments) == 0
     table = Path("runs/works/table.csv").read_text().split()
     assert table == ["seed,depth,rate,from", "0,2,2.0,0", "1,2,2.0,1"]
+    assert main(["run", "works", "--seeds", "2", "--jobs", "0"]) == 2
+    assert "`jobs` must be an integer of 1 or more, or -1" in capsys.readouterr().err
     assert main(["run", "works", "--set", "dept=3"]) == 2
     assert "no parameter `dept`. Did you mean 'depth'" in capsys.readouterr().err
 

@@ -42,7 +42,8 @@ class Trial(NamedTuple):
         return make(len(self.data.train_x), self.steps, self.batch, seed)
 
 
-class Costly(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Costly:
     """A network that takes long to make, because it is pretrained or very deep.
 
     Args:
@@ -192,22 +193,26 @@ class Experiment:
         seeds: int | None = None,
         log_dir: Any = None,
         progress: Callable[[str], None] | None = None,
+        jobs: int = 1,
     ) -> Result:
         """Run the whole preset.
 
         Args:
-            seeds: From how many seeds, one after another; from one if `None`. A preset whose table
+            seeds: From how many seeds; from one if `None`. A preset whose table
                 is of means over seeds, which has a parameter `seeds`, takes them for that.
             log_dir: Directory for its files; with `None` no file is kept.
-            progress: Called with a line of text now and then.
+            progress: Called with a line of text now and then; with several jobs, when a seed ends.
+            jobs: How many seeds at once, each in a process of its own; -1 for as many as there are
+                cores. Of what a preset does with seeds itself it changes nothing.
 
         Returns:
             The table, the verdict on each expectation and the files written.
 
         Raises:
-            PresetError: If the number of seeds is none, or the directory cannot be written.
+            PresetError: If the number of seeds or of jobs is none, the directory cannot be
+                written, or a process dies.
         """
-        return self.runner(seeds, log_dir, progress)
+        return self.runner(seeds, log_dir, progress, jobs)
 
     def _trial(self, network: str | None) -> Trial:
         return self._builder(network)(self.seed)

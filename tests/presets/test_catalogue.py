@@ -71,7 +71,9 @@ def test_what_several_seeds_gave_is_in_one_row(runs):
     presets.build("adds", seed=0).run(seeds=2, log_dir=runs / "adds")
     text = catalogue(read_results(runs))
     assert "| [`adds`](#adds) | Adds numbers. | 2 of 4 | 0 |" in text
-    assert "\nRun with `initscope run adds --seed 0 --seeds 2`. Its parameters: terms=1,2.\n" in text
+    assert (
+        "\nRun with `initscope run adds --seed 0 --seeds 2`. Its parameters: terms=1,2.\n" in text
+    )
     assert "| sum | arith\\|metic | at least 1 | 3, 3 |" in text
     assert "| ratio | arith\\|metic | at least 1 | nan (**not met**), nan (**not met**) |" in text
 
