@@ -1,7 +1,8 @@
 """The command line: `initscope list | run | catalogue | inspect | rules | report`.
 
 Owns arguments, printing and exit codes: 0 when all expectations are met or all is told, 1 when an
-expectation failed, 2 when a command cannot be carried out. Never computes anything itself.
+expectation failed, 2 when a command cannot be carried out, 130 when it is interrupted. Never
+computes anything itself.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BatchError, CommandError, InspectionError, PresetError) as error:
         print(f"initscope: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("initscope: interrupted.", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--seed", metavar="N", help="seed (default: %(default)s)", type=int, default=0)
     run.add_argument("--seeds", metavar="K", help="run from K seeds", type=int)
+    run.add_argument(
+        "--jobs",
+        metavar="J",
+        help="of several seeds, how many at once; -1: as many as cores (default: %(default)s)",
+        type=int,
+        default=1,
+    )
     run.add_argument("--quick", action="store_true", help="take the shorter protocol")
     run.add_argument(
         "--set",
@@ -159,7 +170,7 @@ def _run_one(arguments: argparse.Namespace, name: str, log_dir: Path) -> Result:
     values = presets.parsed(name, arguments.set)
     experiment = presets.build(name, arguments.seed, arguments.quick, **values)
     print(f"{name}: {experiment.summary}\n", flush=True)
-    result = experiment.run(arguments.seeds, log_dir, _progress())
+    result = experiment.run(arguments.seeds, log_dir, _progress(), arguments.jobs)
     print(f"\n{result}\n")
     print("\n".join(f"wrote {path}" for path in result.files))
     print(_conclusion(result))
@@ -167,8 +178,17 @@ def _run_one(arguments: argparse.Namespace, name: str, log_dir: Path) -> Result:
 
 
 def _run_all(arguments: argparse.Namespace) -> int:
-    """All of them, whatever becomes of one; a table of them at the end."""
-    rows = []
+    """All of them, whatever becomes of one; a table of them at the end, of those there are."""
+    rows: list[tuple[str, str, str]] = []
+    try:
+        _fill(rows, arguments)
+    finally:
+        print(aligned(("preset", "seconds", "outcome"), rows, (True, False, True)), flush=True)
+    return int(any("FAILED" in outcome for _, _, outcome in rows))
+
+
+def _fill(rows: list[tuple[str, str, str]], arguments: argparse.Namespace) -> None:
+    """Run all presets, each of which adds its name, seconds and outcome."""
     for name in presets.names():
         started = time.perf_counter()
         try:
@@ -179,8 +199,6 @@ def _run_all(arguments: argparse.Namespace) -> int:
             print(f"{name}: {outcome}", file=sys.stderr)
         rows.append((name, f"{time.perf_counter() - started:.0f}", outcome))
         print(flush=True)
-    print(aligned(("preset", "seconds", "outcome"), rows, (True, False, True)))
-    return int(any("FAILED" in outcome for _, _, outcome in rows))
 
 
 def _catalogue(arguments: argparse.Namespace) -> int:

@@ -446,8 +446,45 @@ def test_parameters_are_set(two_presets, in_folder, capsys):
     assert main(arguments) == 0
     table = Path("runs/works/table.csv").read_text().split()
     assert table == ["seed,depth,rate,from", "0,2,2.0,0", "1,2,2.0,1"]
+    assert main(["run", "works", "--seeds", "2", "--jobs", "0"]) == 2
+    assert "`jobs` must be an integer of 1 or more, or -1" in capsys.readouterr().err
     assert main(["run", "works", "--set", "dept=3"]) == 2
     assert "no parameter `dept`. Did you mean 'depth'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def stopped(two_presets):
+    """A preset behind "breaks", and in front of "works", at which Ctrl-C is pressed."""
+
+    @presets.preset("stops", expects=[], networks=no_networks)
+    def stops(run: presets.Run) -> presets.Outcome:
+        """Stops."""
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_gives_one_line_and_exit_code_130(stopped, in_folder, capsys):
+    assert main(["run", "stops"]) == 130
+    assert capsys.readouterr().err == "initscope: interrupted.\n"
+
+
+def test_ctrl_c_shows_which_were_finished(stopped, in_folder, capsys):
+    assert main(["run", "--all"]) == 130
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()[-3:]][::2] == ["preset", "breaks"]
+    assert captured.err.splitlines()[-1] == "initscope: interrupted."
+    assert not Path("runs/works").exists()
+
+
+@pytest.mark.parametrize("out", [".", "file/presets.md"])
+def test_a_catalogue_that_cannot_be_written_gives_exit_code_2(two_presets, in_folder, capsys, out):
+    _file("file")
+    main(["run", "works", "--log-dir", "runs/works"])
+    capsys.readouterr()
+    assert main(["catalogue", "runs", "--out", out]) == 2
+    assert re.match(
+        "initscope: The document must be a file that can be written. Received: '",
+        capsys.readouterr().err,
+    )
 
 
 def test_all_are_run_whatever_becomes_of_one(two_presets, in_folder, capsys):

@@ -6,7 +6,7 @@ user would; never reaches into them, and never prints: a run reports progress to
 
 from keras_initscope.presets.data import Data
 from keras_initscope.presets.experiment import Experiment, Networks, Trial
-from keras_initscope.presets.parameters import Choice, Parameter
+from keras_initscope.presets.parameters import Choice, Parameter, Recording
 from keras_initscope.presets.registry import Preset, Run, get, names, preset
 from keras_initscope.presets.result import (
     Expectation,
@@ -31,6 +31,7 @@ __all__ = [
     "Parameter",
     "Preset",
     "PresetError",
+    "Recording",
     "Result",
     "Run",
     "Source",

@@ -25,6 +25,7 @@ from keras_initscope.initializers import HeAverageNormal
 from keras_initscope.presets.data import Data
 from keras_initscope.presets.depth_picture import draw_depth_picture
 from keras_initscope.presets.experiment import Networks, Trial
+from keras_initscope.presets.parameters import Recording
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 from keras_initscope.presets.sources import DIGITS, Source
@@ -126,7 +127,7 @@ def choose_initializer(
     width: Count = 100,
     epochs: Count = 8,
     data: Source = DIGITS,
-    record_all: bool = True,
+    record_all: Recording = True,
 ) -> Outcome:
     """Trains 21 deep networks on digits: which initializer suits tanh, sigmoid and ReLU."""
     loaded = data.load(run.seed)

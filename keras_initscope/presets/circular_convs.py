@@ -40,6 +40,7 @@ KERNELS: Mapping[str, Callable[[float, Any, Shape], Any]] = {
 }
 
 
+@keras.saving.register_keras_serializable("keras_initscope")
 class CircularConvs(keras.Layer):
     """Tanh convolutions of one width with circular padding, as one loop over their kernels.
 
@@ -79,6 +80,11 @@ class CircularConvs(keras.Layer):
             lambda number, state: forward(state, kernel[number], bias[number]),
             inputs,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = {"depth": self.depth, "start": self.start, "seed": self.seed}
+        return {**super().get_config(), **config}
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the input."""

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+#: What subtracting the mean leaves of examples that are all the same, where they are 1 or less.
+_ROUNDING = 1e-14
+
 
 class Data(NamedTuple):
     """Examples of some classes.
@@ -48,11 +51,15 @@ def standardized(train_x: Any, test_x: Any) -> tuple[NDArray[np.float32], NDArra
     Returns:
         Both with one axis of features, scaled alike.
     """
-    train, test = (np.reshape(x, (len(x), -1)).astype("float32") for x in (train_x, test_x))
+    train, test = (np.reshape(x, (len(x), -1)).astype("float64") for x in (train_x, test_x))
+    peak = float(np.abs(train).max()) or 1.0  # its square may be no number of any precision
+    train, test = train / peak, test / peak
     mean = train.mean(axis=0)
     train, test = train - mean, test - mean
-    size = np.sqrt(np.mean(train**2)) or np.float32(1)
-    return train / size, test / size
+    size = float(np.sqrt(np.mean(train**2)))
+    if size < _ROUNDING:
+        size = 1.0
+    return (train / size).astype("float32"), (test / size).astype("float32")
 
 
 def noise(features: int, examples: int, seed: int, classes: int = 10) -> Data:

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from keras_initscope.initializers import Kumar
 from keras_initscope.presets.digits import pixels
-from keras_initscope.presets.experiment import Networks, Trial
+from keras_initscope.presets.experiment import Costly, Networks, Trial
 from keras_initscope.presets.reconstruction import (
     WIDTHS,
     Images,
@@ -78,13 +78,13 @@ _EXPECTS = [
 
 def _networks(epochs: int, pretraining_epochs: int) -> Networks:
     def started(name: str, seed: int) -> Trial:
-        if name == GREEDY:
-            network = pretrained(pixels(seed)[0], pretraining_epochs, seed)
-        else:
-            network = autoencoder(*NETWORKS[name], seed)
-        return trial(network, seed, epochs)
+        return trial(autoencoder(*NETWORKS[name], seed), seed, epochs)
 
-    return {name: partial(started, name) for name in (*NETWORKS, GREEDY)}
+    def greedy(seed: int) -> Trial:
+        return trial(pretrained(pixels(seed)[0], pretraining_epochs, seed), seed, epochs)
+
+    plain = {name: partial(started, name) for name in NETWORKS}
+    return {**plain, GREEDY: Costly(greedy, plain["small"])}
 
 
 @preset(

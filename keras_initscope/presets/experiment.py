@@ -42,7 +42,24 @@ class Trial(NamedTuple):
         return make(len(self.data.train_x), self.steps, self.batch, seed)
 
 
-#: Names of networks to what builds one from a seed.
+@dataclass(frozen=True, slots=True)
+class Costly:
+    """A network that takes long to make, because it is pretrained or very deep.
+
+    Args:
+        make: Makes it from a seed.
+        like: Makes another at once that has the same data and the same training.
+    """
+
+    make: Callable[[int], Trial]
+    like: Callable[[int], Trial]
+
+    def __call__(self, seed: int) -> Trial:
+        """The network itself."""
+        return self.make(seed)
+
+
+#: Names of networks to what builds one from a seed, a `Costly` among them.
 Networks = Mapping[str, Callable[[int], Trial]]
 
 
@@ -65,8 +82,8 @@ class Experiment:
         summary: What it shows, in one line.
         parameters: The values of all its parameters.
         seed: What all that is random follows from.
-        expects: What its table must show. Empty if a parameter has a value of your own: the
-            preset's claims are about its own protocol.
+        expects: What its table must show. The preset's claims are about its own protocol; with
+            values of your own for parameters some of them hold, or none.
 
     Example:
 
@@ -120,7 +137,7 @@ class Experiment:
         Raises:
             PresetError: If there is no such network, or its data cannot be had.
         """
-        return self._trial(network).data
+        return self._like(network).data
 
     def protocol(self, network: str | None = None) -> dict[str, Any]:
         """How one of the networks is trained.
@@ -129,11 +146,17 @@ class Experiment:
             network: One of `networks`; the last one if `None`.
 
         Returns:
-            Training steps, examples a step, and the optimizer's own settings.
+            `steps`, training steps, `batch_size`, examples a step, and `optimizer`, its own
+            settings. Where the preset looks at networks before training, `{"steps": 0,
+            "batch_size": 0, "optimizer": {}}`.
+
+        Raises:
+            PresetError: If there is no such network.
         """
-        trial = self._trial(network)
-        optimizer = trial.model.optimizer
-        settings = optimizer.get_config() if optimizer is not None else {}
+        trial = self._like(network)
+        if not trial.steps:
+            return {"steps": 0, "batch_size": 0, "optimizer": {}}
+        settings = trial.model.optimizer.get_config()
         return {"steps": trial.steps, "batch_size": trial.batch, "optimizer": settings}
 
     def fit(self, network: str | None = None, callbacks: Sequence[Any] = ()) -> Any:
@@ -152,8 +175,8 @@ class Experiment:
         trial = self._trial(network)
         if not trial.steps:
             raise PresetError(
-                f"{self.name!r} looks at networks before training and has no protocol for it. "
-                "Take `model()` and `data()`, compile the one and fit it to the other."
+                f"{self.name!r} looks at networks before training and has no protocol to train "
+                "this one by. `run()` takes the look; `model()` is what it looks at."
             )
         order = trial.order(self.seed)
         return trial.model.fit(
@@ -170,24 +193,36 @@ class Experiment:
         seeds: int | None = None,
         log_dir: Any = None,
         progress: Callable[[str], None] | None = None,
+        jobs: int = 1,
     ) -> Result:
         """Run the whole preset.
 
         Args:
-            seeds: From how many seeds, one after another; from one if `None`. A preset whose table
+            seeds: From how many seeds; from one if `None`. A preset whose table
                 is of means over seeds, which has a parameter `seeds`, takes them for that.
             log_dir: Directory for its files; with `None` no file is kept.
-            progress: Called with a line of text now and then.
+            progress: Called with a line of text now and then; with several jobs, when a seed ends.
+            jobs: How many seeds at once, each in a process of its own; -1 for as many as there are
+                cores. Of what a preset does with seeds itself it changes nothing.
 
         Returns:
             The table, the verdict on each expectation and the files written.
 
         Raises:
-            PresetError: If the number of seeds is none, or the directory cannot be written.
+            PresetError: If the number of seeds or of jobs is none, the directory cannot be
+                written, or a process dies.
         """
-        return self.runner(seeds, log_dir, progress)
+        return self.runner(seeds, log_dir, progress, jobs)
 
     def _trial(self, network: str | None) -> Trial:
+        return self._builder(network)(self.seed)
+
+    def _like(self, network: str | None) -> Trial:
+        """The same, with another model where its own takes long."""
+        build = self._builder(network)
+        return (build.like if isinstance(build, Costly) else build)(self.seed)
+
+    def _builder(self, network: str | None) -> Callable[[int], Trial]:
         if network is None:
             network = self.networks[-1]
         if network not in self.trials:
@@ -195,4 +230,4 @@ class Experiment:
                 f"{self.name!r} has no network {network!r}. {did_you_mean(network, self.trials)}"
                 f"Its networks: {'; '.join(self.networks)}."
             )
-        return self.trials[network](self.seed)
+        return self.trials[network]

@@ -21,6 +21,7 @@ import numpy as np
 
 from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.loss_picture import draw_loss_picture
+from keras_initscope.presets.parameters import Recording
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 from keras_initscope.presets.retraining import (
@@ -48,6 +49,7 @@ def _accuracy(depth: int, initializer: str, interval: Interval, source: str) -> 
         source=source,
         interval=interval,
         measure=cell("accuracy", depth=depth, initializer=initializer),
+        about={"depth": (depth,)},
     )
 
 
@@ -58,6 +60,7 @@ def _gain(depth: int, initializer: str, gain: float) -> Expectation:
         source=f"n Var(w) / 2 = {gain}",
         interval=Interval.around(gain, relative=4 * sqrt(5 / 100 / (depth - 1))),
         measure=cell("gain", depth=depth, initializer=initializer),
+        about={"depth": (depth,)},
     )
 
 
@@ -72,6 +75,7 @@ _EXPECTS = [
         source="gradients of 2^-10 against 1",
         interval=Interval(low=4),
         measure=_ratio,
+        about={"depth": (10,)},
     ),
     _accuracy(10, "he", Interval(low=0.85), "signal and gradient keep their size"),
     _accuracy(10, "glorot", Interval(low=0.8), "2^-10 of the gradient is slow, not hopeless"),
@@ -112,7 +116,7 @@ def he_2015(
     steps: Steps = 600,
     seeds: Count = 3,
     data: Source = DIGITS,
-    record: bool = True,
+    record: Recording = True,
 ) -> Outcome:
     """ReLU networks of 10 and 30 layers: He's weights train faster, and then they alone train.
 

@@ -41,7 +41,7 @@ from keras_initscope.initializers import HeAverageNormal, Kumar, ScaledOrthogona
 from keras_initscope.inspection import inspect
 from keras_initscope.model_init import calibrate
 from keras_initscope.presets.digits import pixels
-from keras_initscope.presets.experiment import Networks, Trial
+from keras_initscope.presets.experiment import Costly, Networks, Trial
 from keras_initscope.presets.findings import COLUMN, findings_of, is_found, nothing_is_found
 from keras_initscope.presets.reconstruction import (
     WIDTHS,
@@ -162,7 +162,8 @@ def _networks(epochs: int, pretraining_epochs: int) -> Networks:
         network = started(name, pixels(seed)[0], pretraining_epochs, seed)
         return trial(network, seed, epochs)
 
-    return {name: partial(ready, name) for name in PROPOSALS}
+    made = {name: partial(ready, name) for name in PROPOSALS}
+    return {**made, GREEDY: Costly(made[GREEDY], made["small"])}
 
 
 @preset(

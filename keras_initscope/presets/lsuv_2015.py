@@ -31,6 +31,7 @@ from keras_initscope.model_init import calibrate
 from keras_initscope.presets.data import Data
 from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.loss_picture import draw_loss_picture
+from keras_initscope.presets.parameters import Recording
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 from keras_initscope.presets.retraining import (
@@ -142,7 +143,7 @@ def lsuv_2015(
     steps: Steps = 400,
     seeds: Count = 3,
     data: Source = DIGITS,
-    record: bool = True,
+    record: Recording = True,
 ) -> Outcome:
     """Scaling 30 layers by data (LSUV): rescues ReLU, helps GELU, not tanh, not the sigmoid.
 

@@ -14,6 +14,9 @@ from keras_initscope.text import did_you_mean
 _PLAIN = (int, float, bool, str)
 _TRUTHS = {"true": True, "false": False}
 _ANYTHING = Interval()
+_RECORDING = "decides what is written, and nothing else"
+#: A switch that decides what a run writes: the claims of the preset hold with it and without.
+Recording = Annotated[bool, _RECORDING]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Parameter:
         default: Its default value, a tuple where it takes several.
         allowed: Where a number must lie, or which words can be chosen.
         several: Whether it takes several values.
+        records: Whether it decides what is written, and nothing else.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Parameter:
     default: Any
     allowed: Interval | Choice = _ANYTHING
     several: bool = False
+    records: bool = False
 
     def check(self, value: Any) -> Any:
         """Refuse a value of the wrong type or outside what is allowed.
@@ -142,7 +147,7 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     Args:
         function: The function, its parameters annotated with `int`, `float`, `bool`, `str` or
             `Source`, with `tuple[int, ...]` where it takes several, or with such a type and what is
-            allowed, `Annotated[int, Interval(low=1)]`, each with a default.
+            allowed, `Annotated[int, Interval(low=1)]`, or with `Recording`, each with a default.
 
     Returns:
         The parameters, in order.
@@ -204,6 +209,8 @@ def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
     allowed: Any = _ANYTHING
     if get_origin(kind) is Annotated:
         kind, allowed = get_args(kind)
+    if records := allowed == _RECORDING:
+        allowed = _ANYTHING
     several = get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,)
     if several:
         kind = get_args(kind)[0]
@@ -214,5 +221,10 @@ def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
             f"Received: {entry}."
         )
     return Parameter(
-        name=entry.name, kind=kind, default=entry.default, allowed=allowed, several=several
+        name=entry.name,
+        kind=kind,
+        default=entry.default,
+        allowed=allowed,
+        several=several,
+        records=records,
     )

@@ -89,8 +89,9 @@ def preset(
 
     The function takes a `Run` and its own parameters, each with a default and annotated with
     `int`, `float`, `bool`, `str` or `Source`, with a tuple of one of these where it takes several
-    values, and if need be as `Annotated[int, Interval(low=1)]`. It returns an `Outcome`. The first
-    line of its docstring becomes the summary.
+    values, if need be as `Annotated[int, Interval(low=1)]`, and with `Recording` where it decides
+    what is written alone. It returns an `Outcome`. The first line of its docstring becomes the
+    summary.
 
     Args:
         name: Name of the preset, words joined by hyphens.

@@ -79,12 +79,16 @@ class Expectation:
         source: Why it must lie in the interval.
         interval: Where theory and its tolerance put it.
         measure: Takes the rows of the result's table, returns the number.
+        about: Of parameters that take several values, those that it needs, e.g. `{"depth": (30,)}`:
+            it holds with others beside them as well, since they do not touch its rows. Where a
+            parameter is not named here, it holds for the value of the protocol alone.
     """
 
     claim: str
     source: str
     interval: Interval
     measure: Callable[[Sequence[Row]], float]
+    about: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
     def check(self, rows: Sequence[Row]) -> Verdict:
         """Hold the claim against a table.
@@ -157,11 +161,12 @@ class Result:
         seed: The seed it ran with.
         parameters: The values of all its parameters.
         rows: The table; every row has the same columns.
-        verdicts: One for each expectation. Empty if a parameter had a value of your own: the
-            preset's claims are about its own protocol.
+        verdicts: One for each expectation that is about the protocol that was run: with values of
+            your own for parameters some are not, or none is.
         files: Files written.
         seconds: How long the run took.
         quick: Whether it was the shorter protocol.
+        seeds: From how many seeds the whole preset was run, `seed` the first of them.
         pictures: Names to PNG files, in memory. A notebook shows them below the table.
     """
 
@@ -173,6 +178,7 @@ class Result:
     files: tuple[Path, ...]
     seconds: float = 0.0
     quick: bool = False
+    seeds: int = 1
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property

@@ -21,6 +21,7 @@ from keras_initscope.presets.log_dir import open_log_dir, write_table
 from keras_initscope.presets.parameters import bind, named
 from keras_initscope.presets.registry import Preset, Progress, Run, get
 from keras_initscope.presets.result import Expectation, PresetError, Result, Row
+from keras_initscope.presets.workers import in_processes
 
 _LOGGER = logging.getLogger("keras_initscope.presets")
 _SEEDS = "seeds"
@@ -139,11 +140,17 @@ class _Order(NamedTuple):
 
 
 def _run(
-    order: _Order, seeds: int | None, log_dir: str | Path | None, progress: Progress | None
+    order: _Order,
+    seeds: int | None,
+    log_dir: str | Path | None,
+    progress: Progress | None,
+    jobs: int,
 ) -> Result:
     """From so many seeds; from one, or as many as its parameter says, where that is `None`."""
     if seeds is not None:
         _check_count(_SEEDS, seeds, 1)
+    if type(jobs) is not int or jobs != -1:
+        _check_count("jobs", jobs, 1, ", or -1 for all cores")
     if seeds is not None and _SEEDS in order.values:
         order, seeds = order._replace(values={**order.values, _SEEDS: seeds}), None
     tell, started = progress or _LOGGER.info, time.perf_counter()
@@ -153,10 +160,16 @@ def _run(
         else:
             several = range(order.seed, order.seed + seeds)
             runs = [Run(log_dir=_inside(folder, s), seed=s, progress=tell) for s in several]
-            result = _joined([_once(order, each) for each in runs], folder)
+            result = _joined(_each(order, runs, jobs, tell), folder)
         result = replace(result, seconds=time.perf_counter() - started, quick=order.quick)
         write_result(folder, result)
     return result if log_dir is not None else replace(result, files=())
+
+
+def _each(order: _Order, runs: list[Run], jobs: int, tell: Progress) -> list[Result]:
+    if jobs == 1:
+        return [_once(order, each) for each in runs]
+    return in_processes(partial(_once, order), runs, jobs, tell)
 
 
 def _once(order: _Order, circumstances: Run) -> Result:
@@ -182,6 +195,7 @@ def _joined(results: list[Result], folder: Path) -> Result:
     table = write_table(folder / "table.csv", rows)
     return replace(
         results[0],
+        seeds=len(results),
         rows=tuple(rows),
         verdicts=tuple(verdicts),
         files=(table, *(path for each in results for path in each.files)),
@@ -196,19 +210,32 @@ def _joined(results: list[Result], folder: Path) -> Result:
 def _expects(
     found: Preset, values: Mapping[str, Any], protocol: Mapping[str, Any]
 ) -> tuple[Expectation, ...]:
-    """The claims, which are about the protocol, or about more seeds than it has."""
+    """The claims that are about these values, or about fewer seeds than these."""
     enough = min(protocol.get(_SEEDS, 0), found.quick.get(_SEEDS, protocol.get(_SEEDS, 0)))
-    is_own = all(values[name] == protocol[name] for name in values if name != _SEEDS)
-    return found.expects if is_own and values.get(_SEEDS, 0) >= enough else ()
+    if values.get(_SEEDS, 0) < enough:
+        return ()
+    own = {each.name for each in found.parameters if not each.records} - {_SEEDS}
+    changed = {name for name in own if values[name] != protocol[name]}
+    return tuple(claim for claim in found.expects if _is_about(claim, changed, values))
+
+
+def _is_about(claim: Expectation, changed: set[str], values: Mapping[str, Any]) -> bool:
+    """Whether all that was changed still has the values, once each, that the claim needs."""
+    return all(
+        name in claim.about and all(values[name].count(each) == 1 for each in claim.about[name])
+        for name in changed
+    )
 
 
 def _inside(folder: Path, seed: int) -> Path:
     return open_log_dir(folder / f"seed_{seed}")
 
 
-def _check_count(name: str, value: Any, least: int) -> None:
+def _check_count(name: str, value: Any, least: int, other: str = "") -> None:
     if type(value) is not int or value < least:
-        raise PresetError(f"`{name}` must be an integer of {least} or more. Received: {value!r}.")
+        raise PresetError(
+            f"`{name}` must be an integer of {least} or more{other}. Received: {value!r}."
+        )
 
 
 @contextmanager

@@ -9,20 +9,29 @@ E h^2 = E tanh(z)^2 by quadrature and P(|h| > 0.99) = 2 Phi(-artanh(0.99) / sqrt
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import atanh, sqrt
 from typing import Annotated
 
 import keras
 import numpy as np
+from scipy.special import ndtr
 
+from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
 from keras_initscope.presets.data import noise
 from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.registry import Run, preset
-from keras_initscope.presets.result import Expectation, Interval, Outcome, cell
+from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
+from keras_initscope.theory.moments import second_moment
+from keras_initscope.theory.nonlinearities import nonlinearity
 
 INPUTS = 100
 WIDTH = 50
 DEPTH = 5
 EXAMPLES = 16
+SATURATED = 0.99  # magnitude from which a tanh counts as saturated
+
+_FANS = (INPUTS, *[WIDTH] * (DEPTH - 1))
+_SIZE, _SHARE = "mean_square", "saturated"
 
 Draws = Annotated[int, Interval(low=1)]
 
@@ -59,7 +68,7 @@ def _networks(stddev: Callable[[int], float]) -> Callable[[], Networks]:
     def trial(seed: int) -> Trial:
         generator = keras.random.SeedGenerator(seed)
         model = keras.Sequential([keras.Input((INPUTS,))])
-        for fan_in in (INPUTS, *[WIDTH] * (DEPTH - 1)):
+        for fan_in in _FANS:
             kernels = keras.initializers.RandomNormal(stddev=stddev(fan_in), seed=generator)
             model.add(keras.layers.Dense(WIDTH, "tanh", False, kernel_initializer=kernels))
         return Trial(model, noise(INPUTS, EXAMPLES, seed))
@@ -105,16 +114,49 @@ def unit_gain(run: Run, draws: Draws = 1000) -> Outcome:
 def _outcome(run: Run, draws: int, stddev: Callable[[int], float]) -> Outcome:
     run.progress(f"{draws} networks of {DEPTH} tanh layers, {EXAMPLES} examples each")
     hidden = _activations(draws, run.seed, stddev)
-    return Outcome(
-        rows=[
-            {
-                "layer": layer,
-                "mean_square": float(np.mean(values**2)),
-                "saturated": float(np.mean(np.abs(values) > 0.99)),
-            }
-            for layer, values in enumerate(hidden, start=1)
-        ]
+    rows = [
+        {
+            "layer": layer,
+            _SIZE: float(np.mean(values**2)),
+            _SHARE: float(np.mean(np.abs(values) > SATURATED)),
+        }
+        for layer, values in enumerate(hidden, start=1)
+    ]
+    title = f"{DEPTH} tanh layers, weights of deviation {stddev(INPUTS):g} behind {INPUTS} inputs"
+    panels = _panels(rows, theory(stddev))
+    return Outcome(rows=rows, files=[draw_curves(run.log_dir / "signal.png", title, panels)])
+
+
+def theory(stddev: Callable[[int], float]) -> list[Row]:
+    """What the table holds in the limit of infinite width."""
+    rows: list[Row] = []
+    square = 1.0
+    for layer, fan_in in enumerate(_FANS, start=1):
+        q = fan_in * stddev(fan_in) ** 2 * square
+        square = float(second_moment(nonlinearity("tanh"), q))
+        share = round(2 * float(ndtr(-atanh(SATURATED) / sqrt(q))), 12)  # of less none is seen
+        rows.append({"layer": layer, _SIZE: square, _SHARE: share})
+    return rows
+
+
+def _panels(rows: Sequence[Row], expected: Sequence[Row]) -> list[Panel]:
+    def line(table: Sequence[Row], column: str) -> tuple[list[float], list[float]]:
+        return [float(row["layer"]) for row in table], [float(row[column]) for row in table]
+
+    def curves(column: str) -> dict[str, Curve]:
+        return {"measured": Curve(line(rows, column), line(expected, column), joined=False)}
+
+    is_wide = float(expected[-1][_SIZE]) < 0.01
+    size = Panel(
+        "Size of the signal",
+        "layer",
+        "mean square",
+        curves(_SIZE),
+        "y" if is_wide else "",
+        (1.0, "inputs"),
     )
+    label = f"share beyond {SATURATED} in magnitude"
+    return [size, Panel("Saturated units", "layer", label, curves(_SHARE), "", (0.0, "none"))]
 
 
 def _activations(draws: int, seed: int, stddev: Callable[[int], float]) -> list[np.ndarray]:

@@ -146,11 +146,35 @@ def _words(texts: Any) -> NDArray[np.float32]:
 def _from_arrays(arrays: Any, seed: int) -> Data:
     pair = _pair(arrays)
     if all(_is_pair(each) for each in pair):
-        return _divided(_examples(*pair[0]), _examples(*pair[1]))
+        return _both(_examples(*pair[0]), _examples(*pair[1]))
     x, y = _examples(*pair)
+    _check_classes(y)
     order = np.random.default_rng(seed).permutation(len(x))
     kept = len(x) - max(1, int(_TEST_SHARE * len(x)))
     return _divided((x[order[:kept]], y[order[:kept]]), (x[order[kept:]], y[order[kept:]]))
+
+
+def _both(train: Any, test: Any) -> Data:
+    """Examples that are divided already, which must be alike."""
+    if train[0].shape[1:] != test[0].shape[1:]:
+        raise PresetError(
+            "The examples to train on and those to test on must have the same shape. Received: "
+            f"{train[0].shape[1:]} to train on and {test[0].shape[1:]} to test on. Take the same "
+            "features of both."
+        )
+    _check_classes(np.concatenate([train[1], test[1]]))
+    return _divided(train, test)
+
+
+def _check_classes(y: NDArray[Any]) -> None:
+    """A network has an output for each number up to the largest, so that none may be left out."""
+    found = np.unique(y)
+    if len(found) <= found[-1]:
+        raise PresetError(
+            "The classes in `data` must be numbered 0, 1, 2 and so on, with none left out. "
+            f"Received: {len(found)} classes, the largest of which is {int(found[-1])}. Number "
+            "them anew: numpy.unique(y, return_inverse=True)[1]."
+        )
 
 
 def _divided(train: Any, test: Any) -> Data:
@@ -176,21 +200,22 @@ def _examples(x: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Arrays of examples and of their classes."""
     try:
         values, classes = np.asarray(x), np.asarray(y)
-        numbers = values.astype("float32")
-        counts = np.bincount(np.ravel(classes).astype("int64"))
-        whole = bool(np.all(np.ravel(classes) == np.ravel(classes).astype("int64")))
+        if np.iscomplexobj(values) or np.iscomplexobj(classes):
+            raise _refusal(x, y)
+        numbers, labels = values.astype("float64"), np.ravel(classes).astype("int64")
     except (TypeError, ValueError) as error:
         raise _refusal(x, y) from error
-    fits = values.ndim > 1 and len(values) == classes.size >= _FEWEST
-    if not (fits and whole and len(counts) > 1 and np.all(np.isfinite(numbers))):
+    fits = values.ndim > 1 and values.size and len(values) == classes.size >= _FEWEST
+    whole = bool(np.all(np.ravel(classes) == labels)) and bool(np.all(labels >= 0))
+    if not (fits and whole and len(np.unique(labels)) > 1 and np.all(np.isfinite(numbers))):
         raise _refusal(x, y)
-    return numbers, np.ravel(classes)
+    return numbers, labels
 
 
 def _refusal(x: Any, y: Any) -> PresetError:
     return PresetError(
-        f"`data` must be (x, y): x at least {_FEWEST} examples of finite numbers, in an array of "
-        "two axes or more; y a class for each, an integer from 0 on, two classes or more. "
+        f"`data` must be (x, y): x at least {_FEWEST} examples of finite real numbers, in an array "
+        "of two axes or more; y a class for each, an integer from 0 on, two classes or more. "
         f"Received: x {_short(x)}, y {_short(y)}."
     )
 

@@ -22,6 +22,7 @@ from keras_initscope.initializers import ScaledOrthogonal
 from keras_initscope.model_init import tailor
 from keras_initscope.presets.experiment import Networks, Trial
 from keras_initscope.presets.loss_picture import draw_loss_picture
+from keras_initscope.presets.parameters import Recording
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 from keras_initscope.presets.retraining import Attempt, Plan, Trainer, columns, drawing, network
@@ -87,7 +88,7 @@ def tat_2022(
     rates: Rates = 3,
     seeds: Count = 3,
     data: Source = DIGITS,
-    record: bool = True,
+    record: Recording = True,
 ) -> Outcome:
     """Tailored activations (TAT) let a plain ReLU network of 100 layers train.
 

@@ -45,7 +45,7 @@ from keras_initscope.presets.circular_convs import (
 )
 from keras_initscope.presets.curve_picture import Curve, Panel, draw_curves
 from keras_initscope.presets.data import Data
-from keras_initscope.presets.experiment import Networks, Trial
+from keras_initscope.presets.experiment import Costly, Networks, Trial
 from keras_initscope.presets.registry import Run, preset
 from keras_initscope.presets.result import Expectation, Interval, Outcome, Row, cell
 from keras_initscope.theory.moments import second_moment
@@ -93,18 +93,19 @@ _EXPECTS = [
 
 
 def _trial(start: str, depth: int, seed: int) -> Trial:
+    return _images(depth, [CircularConvs(depth, start, seed, name="hidden")], seed)
+
+
+def _images(depth: int, hidden: list[keras.Layer], seed: int) -> Trial:
     """Examples are given as rows, as all data of presets is."""
-    image = (SIZE, SIZE, CHANNELS)
-    layers = [
-        keras.Input((SIZE * SIZE * CHANNELS,)),
-        keras.layers.Reshape(image, name="image"),
-        CircularConvs(depth, start, seed, name="hidden"),
-    ]
-    return Trial(keras.Sequential(layers), _alike(depth, seed), batch=BATCH)
+    inputs = keras.Input((SIZE * SIZE * CHANNELS,))
+    images = keras.layers.Reshape((SIZE, SIZE, CHANNELS), name="image")
+    return Trial(keras.Sequential([inputs, images, *hidden]), _alike(depth, seed), batch=BATCH)
 
 
 def _networks(depth: int) -> Networks:
-    return {start: partial(_trial, start, depth) for start in KERNELS}
+    without = partial(_images, depth, [])
+    return {start: Costly(partial(_trial, start, depth), without) for start in KERNELS}
 
 
 def _alike(depth: int, seed: int) -> Data:

@@ -61,7 +61,7 @@ def test_a_run_leaves_what_came_of_it(runs):
 def test_the_document_has_every_preset_and_every_claim(runs):
     text = catalogue(read_results(runs))
     assert "| [`adds`](#adds) | Adds numbers. | 1 of 2 | 0 |" in text
-    assert "| [`other`](#other) | Was not run. | 0 of 0 | not run |" in text
+    assert "| [`other`](#other) | Was not run. |  | not run |" in text
     assert "| sum | arith\\|metic | at least 1 | 3 |" in text
     assert "| ratio | arith\\|metic | at least 1 | nan (**not met**) |" in text
     assert text.index("## adds") < text.index("## other")
@@ -71,8 +71,26 @@ def test_what_several_seeds_gave_is_in_one_row(runs):
     presets.build("adds", seed=0).run(seeds=2, log_dir=runs / "adds")
     text = catalogue(read_results(runs))
     assert "| [`adds`](#adds) | Adds numbers. | 2 of 4 | 0 |" in text
+    assert (
+        "\nRun with `initscope run adds --seed 0 --seeds 2`. Its parameters: terms=1,2.\n" in text
+    )
     assert "| sum | arith\\|metic | at least 1 | 3, 3 |" in text
     assert "| ratio | arith\\|metic | at least 1 | nan (**not met**), nan (**not met**) |" in text
+
+
+def test_what_was_run_otherwise_is_marked(runs):
+    presets.run("adds", runs / "adds", quick=True)
+    text = catalogue(read_results(runs))
+    assert "| Adds numbers. | 1 of 2 (quick protocol) | 0 |" in text
+    assert "Run with `initscope run adds --seed 0 --quick` (quick protocol). Its" in text
+    presets.run("adds", runs / "adds", quick=True, terms=(1, 5))
+    text = catalogue(read_results(runs))
+    assert "| Adds numbers. | none made (quick protocol, with terms=1,5) | 0 |" in text
+    assert "--quick --set terms=1,5` (quick protocol, with terms=1,5). Its" in text
+    presets.run("adds", runs / "adds", terms=3)
+    text = catalogue(read_results(runs))
+    assert "| Adds numbers. | none made (with terms=3) | 0 |" in text
+    assert "## other\n\nWas not run.\n\nIt was not run.\n" in text
 
 
 def test_it_is_written_with_its_pictures(runs, tmp_path):
@@ -90,6 +108,18 @@ def test_what_is_no_run_is_refused(runs, tmp_path):
     (runs / "adds" / "result.json").write_text('{"verdicts": [{}]}')
     with pytest.raises(presets.PresetError, match="is no result of a preset: KeyError"):
         read_results(runs)
+
+
+def test_a_picture_that_is_gone_is_refused(runs, tmp_path):
+    document = tmp_path / "docs" / "presets.md"
+    (runs / "adds" / "bars.png").unlink()
+    with pytest.raises(presets.PresetError, match=r"names the picture 'bars\.png', which cannot"):
+        write_catalogue(runs, document)
+    assert not document.exists()
+    path = runs / "adds" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pictures": None}))
+    with pytest.raises(presets.PresetError, match="is no result of a preset: TypeError"):
+        write_catalogue(runs, document)
 
 
 def _section(text, name):

@@ -1,6 +1,8 @@
 """Presets taken apart: their networks, data, training, and runs from several seeds."""
 
 import csv
+import dataclasses
+import os
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from keras_initscope import presets
 from keras_initscope.presets import Data, Trial, registry
 from keras_initscope.presets.data import noise
-from keras_initscope.presets.experiment import batches_in_turn, drawn_batches
+from keras_initscope.presets.experiment import Costly, batches_in_turn, drawn_batches
 
 #: Parameters that make a network of a preset small, where it has them.
 SMALL = {"depth": 3, "width": 6, "steps": 50, "epochs": 1, "pretraining_epochs": 1}
@@ -110,11 +112,45 @@ def test_a_network_is_taken_apart_and_trained(line):
     assert float(history.model.layers[0].kernel[0, 0]) == pytest.approx(3, abs=0.05)
 
 
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_says_how_it_trains(name):
+    experiment = _small(name)
+    protocol = experiment.protocol()
+    build = experiment.trials[experiment.networks[-1]]
+    trains = bool(getattr(build, "like", build)(0).steps)
+    assert list(protocol) == ["steps", "batch_size", "optimizer"]
+    assert all(bool(value) == trains for value in protocol.values())
+
+
+@pytest.mark.parametrize("name", ["hinton-2006", "history", "xiao-2018"])
+def test_data_and_protocol_do_not_wait_for_a_costly_network(name, monkeypatch):
+    experiment = _small(name)
+    costly = {key: each for key, each in experiment.trials.items() if isinstance(each, Costly)}
+    assert costly
+    for key, build in costly.items():
+        trial, data = build(experiment.seed), experiment.data(key)
+        for one, other in zip(data, trial.data, strict=True):
+            np.testing.assert_array_equal(one, other)
+        plain = build.like(experiment.seed)
+        assert (plain.steps, plain.batch, plain.in_turn) == trial[2:]
+        if trial.steps:
+            settings = {**trial.model.optimizer.get_config(), "name": "any"}
+            assert {**experiment.protocol(key)["optimizer"], "name": "any"} == settings
+
+    def refuse(seed):
+        raise AssertionError
+
+    for key, build in costly.items():
+        monkeypatch.setitem(experiment.trials, key, dataclasses.replace(build, make=refuse))
+        assert experiment.protocol(key)["steps"] == trial.steps
+        assert len(experiment.data(key).train_x)
+
+
 def test_what_cannot_be_taken_apart_is_refused(line):
     experiment = presets.build("line")
     with pytest.raises(presets.PresetError, match=r"no network 'lime'\. Did you mean 'line'"):
         experiment.model("lime")
-    with pytest.raises(presets.PresetError, match="before training and has no protocol"):
+    with pytest.raises(presets.PresetError, match=r"before training and has no protocol.*run\(\)"):
         experiment.fit("untrained")
 
 
@@ -131,6 +167,49 @@ def test_several_seeds_are_several_runs_in_one_table(line, tmp_path):
     with (tmp_path / "table.csv").open(newline="") as file:
         assert [row["seed"] for row in csv.DictReader(file)] == ["4", "5", "6"]
     assert list(result.pictures) == ["line, seed 4", "line, seed 5", "line, seed 6"]
+
+
+def test_seeds_in_processes_give_what_they_give_one_by_one(tmp_path):
+    experiment, lines = presets.build("small-weights", seed=4, draws=5), []
+    alone = experiment.run(seeds=2, log_dir=tmp_path / "alone")
+    result = experiment.run(2, tmp_path / "both", lines.append, jobs=2)
+    assert result.rows == alone.rows
+    assert result.verdicts == alone.verdicts
+    assert list(result.pictures) == list(alone.pictures)
+    table, *others = result.files
+    assert table == tmp_path / "both" / "table.csv"
+    assert {path.parent for path in others} == {tmp_path / "both" / f"seed_{s}" for s in (4, 5)}
+    assert all(path.is_file() for path in result.files)
+    assert sorted(line.partition(" is done")[0] for line in lines if "done" in line) == [
+        "seed 4",
+        "seed 5",
+    ]
+    assert len([line for line in lines if "5 networks of" in line]) == 2
+
+
+def test_a_preset_of_ones_own_is_run_in_processes(line):
+    """It is in no module that a process could import."""
+    places = presets.build("line", seed=4).run(seeds=2, jobs=2).rows
+    assert places == ({"seed": 4, "value": 4}, {"seed": 5, "value": 5})
+
+
+def test_a_process_that_dies_is_told(catalogue):
+    def none():
+        return {}
+
+    @presets.preset("dies", expects=[], networks=none)
+    def dies(run: presets.Run) -> presets.Outcome:
+        """Dies."""
+        os._exit(1)
+
+    with pytest.raises(presets.PresetError, match="A process that ran one of the seeds died"):
+        presets.build("dies").run(seeds=2, jobs=2)
+
+
+@pytest.mark.parametrize("jobs", [0, -2, 1.0, True, -1.0, None])
+def test_nonsense_for_jobs_is_refused(line, jobs):
+    with pytest.raises(presets.PresetError, match="`jobs` must be an integer of 1 or more, or -1"):
+        presets.build("line").run(seeds=2, jobs=jobs)
 
 
 def test_a_preset_of_means_takes_the_seeds_itself(line):

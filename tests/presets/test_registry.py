@@ -9,7 +9,7 @@ import pytest
 
 from keras_initscope import presets
 from keras_initscope.presets import registry
-from keras_initscope.presets.parameters import parameters_of
+from keras_initscope.presets.parameters import Recording, parameters_of
 
 
 @pytest.fixture
@@ -83,6 +83,71 @@ def test_claims_hold_for_the_protocol_of_the_preset_only(doubling):
     assert [verdict.met for verdict in presets.run("doubling").verdicts] == [True]
     assert [verdict.met for verdict in presets.run("doubling", quick=True).verdicts] == [True]
     assert presets.run("doubling", number=5).verdicts == ()
+
+
+@pytest.fixture
+def sizes(catalogue):
+    """A preset of several sizes, of which the table has a row each."""
+
+    def claim(number, **about):
+        return presets.Expectation(
+            claim=f"size {number}",
+            source="counting",
+            interval=presets.Interval.around(number),
+            measure=presets.cell("value", size=number),
+            about=about,
+        )
+
+    claims = [claim(1, size=(1,)), claim(2, size=(2,)), claim(2), claim(1, size=(1, 2))]
+
+    @presets.preset("sizes", expects=claims, networks=_none)
+    def sizes(
+        run: presets.Run,
+        size: tuple[int, ...] = (1, 2),
+        factor: float = 1.0,
+        record: Recording = True,
+    ) -> presets.Outcome:
+        """Counts."""
+        return presets.Outcome(rows=[{"size": each, "value": each * factor} for each in size])
+
+    return claims
+
+
+@pytest.mark.parametrize(
+    ("values", "held"),
+    [
+        ({}, [0, 1, 2, 3]),
+        ({"size": (1, 2), "record": False}, [0, 1, 2, 3]),
+        ({"size": 1}, [0]),
+        ({"size": (2, 3), "record": False}, [1]),
+        ({"size": (2, 1)}, [0, 1, 3]),
+        ({"size": (1, 1, 2)}, [1]),
+        ({"size": 3}, []),
+        ({"factor": 2}, []),
+        ({"size": 1, "factor": 2}, []),
+    ],
+)
+def test_claims_stay_with_the_values_that_they_are_about(sizes, values, held):
+    expected = tuple(sizes[number] for number in held)
+    assert presets.build("sizes", **values).expects == expected
+    result = presets.run("sizes", **values)
+    assert [verdict.claim for verdict in result.verdicts] == [each.claim for each in expected]
+    assert result.met
+
+
+def test_he_2015_keeps_its_claims_about_the_depths_that_are_run():
+    def claims(**values):
+        return [each.claim for each in presets.build("he-2015", **values).expects]
+
+    everything = claims()
+    assert len(everything) == 9
+    thirty = [claim for claim in everything if "30 layers" in claim]
+    assert len(thirty) == 4
+    for values in ({"depth": 30}, {"depth": (30, 4)}, {"depth": 30, "record": False, "seeds": 1}):
+        assert claims(**values) == thirty
+    assert claims(depth=30, quick=True) == thirty
+    assert claims(record=False) == claims(depth=(30, 10)) == everything
+    assert claims(depth=30, steps=100) == claims(depth=(30, 30)) == claims(width=50) == []
 
 
 def test_a_claim_outside_its_interval_fails(catalogue):

@@ -41,6 +41,22 @@ def test_the_expected_numbers_are_those_of_the_limit_of_infinite_width(name):
         assert centre == pytest.approx(layer[column], rel=5e-4)  # four digits
 
 
+@pytest.mark.parametrize("name", STDDEV)
+def test_the_picture_shows_measurement_and_theory(name):
+    drawn = module.theory(STDDEV[name])
+    for row, layer in zip(drawn, _theory(STDDEV[name]), strict=True):
+        assert row["mean_square"] == pytest.approx(layer["mean_square"], rel=1e-6)
+        assert row["saturated"] == pytest.approx(layer["saturated"], rel=1e-6, abs=1e-12)
+    result = presets.run(name, draws=5)
+    size, share = module._panels(result.rows, drawn)
+    for panel, column in ((size, "mean_square"), (share, "saturated")):
+        curve = panel.curves["measured"]
+        assert curve.measured == ([1, 2, 3, 4, 5], [row[column] for row in result.rows])
+        assert curve.theory == ([1, 2, 3, 4, 5], [row[column] for row in drawn])
+    assert list(result.pictures) == ["signal"]
+    assert result.pictures["signal"].startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("name", STDDEV)
 def test_the_draws_meet_theory_with_any_seed(name, seed):

@@ -52,13 +52,46 @@ def test_arrays_that_are_divided_stay_so():
         ((X, Y + 0.5), "an integer from 0 on"),
         ((X, Y - 1), "an integer from 0 on"),
         ((X, np.zeros(50)), "two classes or more"),
-        ((np.full_like(X, np.nan), Y), "finite numbers"),
+        ((np.full_like(X, np.nan), Y), "finite real numbers"),
         ((X[:5], Y[:5]), "at least 10 examples"),
         ((Y, Y), "two axes or more"),
         ((X.astype(str), Y.astype(str)), "an integer from 0 on"),
     ],
 )
 def test_arrays_that_cannot_be_learnt_are_refused(arrays, message):
+    with pytest.raises(PresetError, match=message):
+        Source.of(arrays)
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-30, 1e30, 1e300])
+def test_numbers_of_any_size_are_scaled(factor):
+    data, plain = (Source.of((X * each, Y)).load(0) for each in (factor, 1.0))
+    np.testing.assert_allclose(data.train_x, plain.train_x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(data.test_x, plain.test_x, rtol=1e-5, atol=1e-6)
+
+
+def test_features_that_are_the_same_in_all_examples_are_zero():
+    data = Source.of((np.full_like(X, 0.1), Y)).load(0)
+    np.testing.assert_allclose(data.train_x, 0, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (((X, Y), (X[:, :2], Y)), r"same shape. Received: \(4, 3\) to train on and \(2, 3\)"),
+        ((X, np.where(Y, Y, 10**9)), r"3 classes, the largest of which is 1000000000. Number"),
+        ((X, Y * 50), r"numbered 0, 1, 2 and so on.*return_inverse=True"),
+        (((X, Y), (X, Y + 2)), None),
+        (((X, Y), (X, Y + 5)), "6 classes, the largest of which is 7"),
+        ((X + 1j, Y), "finite real numbers.*complex128"),
+        ((X, Y + 0j), "y a class for each"),
+        ((X[:, :0], Y), "finite real numbers"),
+    ],
+)
+def test_examples_and_classes_fit_together(arrays, message):
+    if message is None:
+        assert Source.of(arrays).load(0).classes == 5
+        return
     with pytest.raises(PresetError, match=message):
         Source.of(arrays)
 

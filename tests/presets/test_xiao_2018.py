@@ -1,5 +1,6 @@
 """xiao-2018 in small: its loops against automatic differentiation, and claims that can fail."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,6 +46,15 @@ def test_table_and_gradient_are_those_of_the_model(experiment, result, start):
     assert row["signal"] == pytest.approx(_mean_square(state) / _mean_square(x), rel=1e-4)
     expected = _mean_square(gradient) / _mean_square(noise)
     assert row["gradient"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_saved_model_reloads(experiment, tmp_path):
+    model = experiment.model(DELTA)
+    model.save(tmp_path / "deep.keras")
+    again = keras.models.load_model(tmp_path / "deep.keras")
+    x = experiment.data().train_x
+    np.testing.assert_array_equal(again(x), model(x))
+    assert again.layers[-1].get_config() == model.layers[-1].get_config()
 
 
 def _circular(images, kernel):
