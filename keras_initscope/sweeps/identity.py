@@ -33,6 +33,7 @@ _SITES = {"site-packages", "dist-packages"}
 _STANDARD = Path(dis.__file__).resolve().parent
 _TOLD = (str, bytes, int, float, dict)
 _NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__"}
+_NO_CODE.add("__slotnames__")  # pickle puts it there
 
 
 def versions() -> dict[str, str]:
@@ -80,25 +81,29 @@ def fingerprint(value: Any, like: Any = None) -> str:
     """
     home = name_of(value if like is None else like).partition(".")[0]
     digest = hashlib.sha256()
-    for part in _Walk(home).parts(value):
+    for part in _Walk(home, {}).parts(value):
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()[:16]
 
 
 class _Walk:
-    """Goes through a value once; what it has met before is not entered again."""
+    """Goes through a value once; what it has met before is named by its number, not entered."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, met: Mapping[int, tuple[int, Any]]) -> None:
         self._home = home
-        self._met: dict[int, Any] = {}  # keeps them, so that no number is given anew
+        #: By address the number of each thing and the thing, so that its address is not given anew.
+        self._met = dict(met)
 
     def parts(self, value: Any) -> Iterator[bytes]:
         if isinstance(value, _PLAIN):
             yield f"{type(value).__name__} {value!r}".encode()
+        elif type(value) is tuple:  # whether equal ones are the same object is up to Python
+            yield b"tuple"
+            yield from self._all(value)
         elif id(value) in self._met:
-            yield b"met"
+            yield f"met {self._met[id(value)][0]}".encode()
         else:
-            self._met[id(value)] = value
+            self._met[id(value)] = len(self._met), value
             yield from self._entered(value)
 
     def _entered(self, value: Any) -> Iterator[bytes]:
@@ -138,7 +143,7 @@ class _Walk:
         yield b"end"
 
     def _unordered(self, values: Iterable[Any]) -> Iterator[bytes]:
-        yield from sorted(b" ".join(_Walk(self._home).parts(value)) for value in values)
+        yield from sorted(b" ".join(_Walk(self._home, self._met).parts(value)) for value in values)
 
     def _array(self, array: Any) -> Iterator[bytes]:
         yield f"{array.dtype.str} {array.shape}".encode()

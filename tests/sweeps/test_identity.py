@@ -100,6 +100,34 @@ def test_a_function_that_calls_itself_ends():
     assert fingerprint(down) == fingerprint(down)
 
 
+def left(x):
+    return x
+
+
+def right(x):
+    return -x
+
+
+def test_what_is_met_again_is_told_from_other_things_met_before():
+    table = {"a": left, "b": right, "c": left}
+    assert fingerprint(table) == fingerprint(dict(table))
+    assert fingerprint(table) != fingerprint({**table, "c": right})
+
+
+def test_equal_tuples_need_not_be_the_same_object():
+    one = (1, "a")
+    assert fingerprint([one, one]) == fingerprint([one, tuple([1, "a"])])
+
+
+class Ring:
+    def __init__(self):
+        self.members = {self}
+
+
+def test_a_set_within_itself_ends():
+    assert fingerprint(Ring()) == fingerprint(Ring())
+
+
 def test_what_nobody_can_tell_apart_is_refused():
     with pytest.raises(SweepError, match=r"Nobody can tell whether <unlocked _thread\.lock"):
         fingerprint(closing_over(threading.Lock()))
