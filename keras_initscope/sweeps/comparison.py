@@ -170,8 +170,8 @@ def compare(
         identity = {
             "build": f"{name_of(build)} {fingerprint(build)}",
             "data": fingerprint(data),
-            "training": fingerprint(_what_counts(training), like=build),
-            "named": fingerprint([_named(grid.initializers), _named(grid.activations)], like=build),
+            "training": fingerprint(_what_counts(training)),
+            "named": fingerprint([_named(grid.initializers), _named(grid.activations)]),
         }
     trial = Trial(build=build, data=data, key=uuid4().hex, grid=grid, training=training)
     function = Together(trial) if training.together else trial
@@ -195,7 +195,7 @@ def _check_travelling(training: Training) -> None:
     for part in (training.loss, *training.metrics):
         if callable(getattr(part, "get_config", None)):
             arrived = pickle.loads(pickle.dumps(part))
-            if fingerprint(arrived, like=part) != fingerprint(part):
+            if fingerprint(arrived) != fingerprint(part):
                 raise SweepError(
                     f"Keras does not bring {part!r} to another process as it is: what arrives has "
                     "other settings. Give a function of true and predicted values that calls it."

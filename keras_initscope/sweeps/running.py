@@ -46,9 +46,10 @@ def sweep(
     of Ray, gets as many cells at a time as there are workers.) A second start with the same
     `log_dir` runs what is missing and what failed. So that no old result passes for a new one, the
     directory belongs to the function: its code with the globals, defaults and variables that it
-    uses and the functions of the same top-level package that it calls; `depends_on`; and the
-    versions of Python, NumPy, Keras and this package. `sweep.json` says what they were. A change of
-    other packages or of files that the function reads is not seen: name it in `depends_on`.
+    uses, and all code of your own that it calls, in the modules beside your script as well;
+    `depends_on`; and the versions of Python, NumPy, Keras and this package. `sweep.json` says what
+    they were. Not seen is a change of other installed packages, of files that the function reads,
+    or of a module that it imports by a name made up as it runs: name such in `depends_on`.
 
     `tensorboard --logdir LOG_DIR` shows settings and numbers on its page HParams. Texts and numbers
     that are not finite are left out there, and its parallel coordinates leave out a cell that lacks
