@@ -58,14 +58,20 @@ def checked_result(result: Any, cell: Cell) -> dict[str, Plain]:
             "The function must return a mapping of names to texts, numbers or truth values. "
             f"Received: {result!r} (of type {type(result).__name__})."
         )
-    plain = {name: _plain(value) for name, value in result.items()}
-    for name, value in plain.items():
-        _check_entry("The function's result", name, value)
+    plain = checked_entries("The function's result", result)
     if twice := plain.keys() & cell.keys():
         raise SweepError(
             f"The function's result has the names {sorted(twice)}, which the cell has as well. "
             "Name the results otherwise."
         )
+    return plain
+
+
+def checked_entries(whose: str, entries: Mapping[Any, Any]) -> dict[str, Plain]:
+    """A mapping as plain values by names, none of which is that of the errors."""
+    plain = {name: _plain(value) for name, value in entries.items()}
+    for name, value in plain.items():
+        _check_entry(whose, name, value)
     return plain
 
 
@@ -80,10 +86,7 @@ def _checked_cell(number: int, cell: Any) -> dict[str, Plain]:
             f"Each cell must be a mapping of the function's arguments. Received: {cell!r} as cell "
             f"{number} (of type {type(cell).__name__})."
         )
-    plain = {name: _plain(value) for name, value in cell.items()}
-    for name, value in plain.items():
-        _check_entry(f"Cell {number}", name, value)
-    return plain
+    return checked_entries(f"Cell {number}", cell)
 
 
 def _check_entry(whose: str, name: Any, value: Any) -> None:

@@ -13,7 +13,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from keras_initscope.sweeps.cells import Cell, Plain, SweepError, checked_cells, line_of
+from keras_initscope.sweeps.cells import (
+    Cell,
+    Plain,
+    SweepError,
+    checked_cells,
+    checked_entries,
+    line_of,
+)
 from keras_initscope.sweeps.hparams import HParams
 from keras_initscope.sweeps.identity import Identity, fingerprint, name_of, versions
 from keras_initscope.sweeps.result import SweepResult, rows_of
@@ -66,7 +73,8 @@ def sweep(
             `joblib.parallel_config` says.
         progress: Called with a line for each finished cell. `None` logs it at level INFO to the
             logger `"keras_initscope.sweeps"`.
-        depends_on: What else the results depend on, such as the version of a data set.
+        depends_on: What else the results depend on, such as the version of a data set: a mapping
+            of names to texts, numbers or truth values.
 
     Returns:
         The table. A cell that raised, or returned something else, has its `error` there.
@@ -94,10 +102,10 @@ def sweep(
     assert result.rows[0]["mean_square"] < 1e-6 < 0.1 < result.rows[2]["mean_square"]
     ```
     """
+    more = _checked_dependence(depends_on)
     identity: dict[str, str] = {}
     if log_dir is not None:
-        identity = {"function": name_of(function), "code": fingerprint(function)}
-        identity |= {name: repr(value) for name, value in (depends_on or {}).items()}
+        identity = {"function": name_of(function), "code": fingerprint(function), **more}
     return run(function, cells, identity, log_dir, jobs, progress)
 
 
@@ -132,6 +140,18 @@ def run(
     rows = rows_of(checked, course.run(function, jobs, keep))
     files = (store.write_table(rows), store.folder)
     return SweepResult(settings=tuple(checked[0]), rows=rows, files=files)
+
+
+def _checked_dependence(depends_on: Any) -> dict[str, str]:
+    """By names of their own, so that none is that of something which is seen anyway."""
+    if not isinstance(depends_on, Mapping | None):
+        raise SweepError(
+            "`depends_on` must be a mapping of names to texts, numbers or truth values. Received: "
+            f"{depends_on!r} (of type {type(depends_on).__name__}). Write it as "
+            '{"data": "version 2"}.'
+        )
+    plain = checked_entries("`depends_on`", depends_on or {})
+    return {f"depends_on {name}": repr(value) for name, value in plain.items()}
 
 
 class _Course:

@@ -188,8 +188,31 @@ def test_another_function_does_not_take_its_results(tmp_path):
 def test_what_else_results_depend_on_is_compared(tmp_path):
     cells = [{"a": 3}]
     sweep(scaled(2), cells, tmp_path, 1, depends_on={"data": "v1"})
-    with pytest.raises(SweepError, match=r"another sweep: data was \"'v1'\" and is \"'v2'\"\."):
+    with pytest.raises(
+        SweepError, match=r"another sweep: depends_on data was \"'v1'\" and is \"'v2'\"\."
+    ):
         sweep(scaled(2), cells, tmp_path, 1, depends_on={"data": "v2"})
+
+
+@pytest.mark.parametrize("name", ["code", "function", "python"])
+def test_no_name_there_hides_what_is_seen_anyway(tmp_path, name):
+    sweep(scaled(2), [{"a": 3}], tmp_path, 1, depends_on={name: "v1"})
+    with pytest.raises(SweepError, match=r"another sweep: code was '\w{16}'"):
+        sweep(scaled(3), [{"a": 3}], tmp_path, 1, depends_on={name: "v1"})
+    with pytest.raises(SweepError, match=f"another sweep: depends_on {name} was"):
+        sweep(scaled(2), [{"a": 3}], tmp_path, 1, depends_on={name: "v2"})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["x"], r"must be a mapping of names .*Received: \['x'\] \(of type list\)"),
+        ({"data": [1]}, r"`depends_on` must have texts, .* Received: data=\[1\]"),
+    ],
+)
+def test_what_is_no_dependence_is_refused(given, words):
+    with pytest.raises(SweepError, match=words):
+        sweep(pytest.fail, [{"a": 3}], jobs=1, depends_on=given)
 
 
 def test_who_it_belongs_to_can_be_read_and_is_mended(tmp_path):
