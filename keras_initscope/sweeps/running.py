@@ -132,8 +132,8 @@ def run(
     course = _Course(checked, store.finished(checked), tell)
 
     def keep(cell: Cell, outcome: Outcome) -> None:
+        store.write(cell, outcome)  # first, so that no page of TensorBoard's can lose it
         page.write(cell, outcome)
-        store.write(cell, outcome)
 
     for outcome in course.known.values():
         page.describe(outcome.result)

@@ -240,6 +240,8 @@ def test_who_it_belongs_to_can_be_read_and_is_mended(tmp_path):
         ({"b": None}, "Received: b=None"),
         ({3: 1.0}, "names that are texts other than 'error'. Received: 3"),
         ({"error": "x"}, "Received: 'error'"),
+        ({"b": "\ud800"}, "Received: b='\\ud800', which has half a character"),
+        ({"b": 10**5000}, "whole numbers of at most 10000 bits. Received: one of 16610 as b"),
         ({"a": 1}, "has the names ['a'], which the cell has as well"),
     ],
 )
@@ -249,9 +251,54 @@ def test_a_result_that_is_none_fails_its_cell_alone(returned, words):
     assert len(result.finished) == 1
 
 
+class NoTextError(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (SystemExit(3), "SystemExit: 3"),
+        (NoTextError(), "NoTextError: (it cannot be shown: its text raises RuntimeError)"),
+        (ValueError("half \ud800"), "ValueError: half \\ud800"),
+    ],
+)
+def test_whatever_a_cell_raises_fails_it_alone(tmp_path, error, words):
+    def function(a):
+        if a:
+            raise error
+        return {"b": 1}
+
+    result, _ = run(function, [{"a": 1}, {"a": 0}], tmp_path)
+    assert [row["error"] for row in result.rows] == [words, ""]
+
+
+def test_a_number_that_is_too_large_for_the_page_is_kept(tmp_path):
+    result, _ = run(lambda a: {"b": a * 10**400}, [{"a": 1}, {"a": 2}], tmp_path)
+    assert result.rows[1]["b"] == 2 * 10**400
+    _, lines = run(lambda a: {"b": a * 10**400}, [{"a": 1}, {"a": 2}], tmp_path)
+    assert lines == ["2 of 2 cells are finished already"]
+
+
+def test_a_result_is_kept_before_the_page_is_written(tmp_path, monkeypatch):
+    def broken(*args):
+        raise OSError("no page")
+
+    monkeypatch.setattr("keras_initscope.sweeps.running.HParams.write", broken)
+    with pytest.raises(OSError, match="no page"):
+        run(lambda a: {"b": a}, [{"a": 1}], tmp_path)
+    monkeypatch.undo()
+    assert run(lambda a: {"b": a}, [{"a": 1}], tmp_path)[1] == ["1 of 1 cells are finished already"]
+
+
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
+        ([{"a": "\ud800"}], r"texts that UTF-8 can write\. Received: a='\\ud800'"),
+        ([{"\ud800": 1}], "names that are texts"),
+        ([{"a": -(10**400)}], r"at most 308 digits\. Received: one of 1329 bits as a"),
+        ([{"a": 10**5000}], r"at most 10000 bits\. Received: one of 16610 as a"),
         ([], "at least one cell"),
         ([3], r"mapping of the function's arguments\. Received: 3 as cell 0"),
         ([{"a": 1}, {"b": 1}], r"same names\. Received: \['a'\] in cell 0, \['b'\] in cell 1"),
