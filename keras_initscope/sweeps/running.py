@@ -67,7 +67,8 @@ def sweep(
             texts, numbers or truth values. Anything that cloudpickle takes, lambdas included. It is
             to draw at random from a seed in the cell alone.
         cells: Mappings of names to texts, numbers or truth values, all with the same names.
-        log_dir: Directory for the results; `None` keeps none.
+        log_dir: Directory for the results; `None` keeps none. Its `table.csv` holds the cells of
+            this call alone; what an earlier one has finished beside them stays in `cells/`.
         jobs: How many cells at once, as `n_jobs` of joblib: -1 for as many as there are cores (or
             workers of a cluster), 1 for none but this process, `None` for what
             `joblib.parallel_config` says.
@@ -80,8 +81,8 @@ def sweep(
         The table. A cell that raised, or returned something else, has its `error` there.
 
     Raises:
-        SweepError: If the cells are not plain, `log_dir` cannot be written or holds another sweep,
-            or joblib is not installed.
+        SweepError: If the cells are not plain, `log_dir` cannot be written, holds another sweep or
+            a `table.csv` of none, or joblib is not installed.
         KeyboardInterrupt: When it is interrupted; what is finished is kept.
 
     Example:

@@ -47,7 +47,7 @@ class Store:
         tell: Takes a line about a file that cannot be used.
 
     Raises:
-        SweepError: If the directory cannot be written, or holds another sweep.
+        SweepError: If the directory cannot be written, or holds another sweep or a table of none.
     """
 
     def __init__(
@@ -61,6 +61,8 @@ class Store:
         ]
         self._cells = self.folder / "cells"
         self._about = self.folder / "sweep.json"
+        self._table = self.folder / "table.csv"
+        self._check_ours()
         self._open()
 
     def finished(self, cells: Sequence[Cell]) -> dict[int, Outcome]:
@@ -79,13 +81,24 @@ class Store:
         _write_whole(self._path(cell), json.dumps(content) + "\n")
 
     def write_table(self, rows: Sequence[Mapping[str, Plain | None]]) -> Path:
-        """The table as comma-separated values; empty where there is nothing."""
-        path = self.folder / "table.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
+        """The table as comma-separated values; empty where there is nothing.
+
+        It holds these rows alone, in place of those of an earlier call.
+        """
+        with self._table.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        return path
+        return self._table
+
+    def _check_ours(self) -> None:
+        for path in (self._about, self._table):
+            _check_file(path)
+        if self._table.exists() and not self._about.exists():
+            raise SweepError(
+                f"{str(self._table)!r} is not of a sweep, for there is no {self._about.name} "
+                "beside it, and would be overwritten. Name another `log_dir`, or move that file."
+            )
 
     def _open(self) -> None:
         try:
@@ -118,6 +131,7 @@ class Store:
 
     def _read(self, cell: Cell) -> Outcome | None:
         path = self._path(cell)
+        _check_file(path)
         if not path.exists():
             return None
         content = _loaded(path)
@@ -140,6 +154,14 @@ class Store:
         return self._cells / f"{key_of(cell)}.json"
 
 
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise SweepError(
+            f"A sweep keeps a file at {str(path)!r}, where there is a directory. Move it, or name "
+            "another `log_dir`."
+        )
+
+
 def _write_whole(path: Path, text: str) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with draft.open("w", encoding="utf-8") as file:
@@ -154,3 +176,8 @@ def _loaded(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # no JSON, or no text at all
         return None
+    except OSError as error:
+        raise SweepError(
+            f"{str(path)!r} of this sweep cannot be read: {error.strerror or error}. Make it "
+            "readable, or name another `log_dir`."
+        ) from error

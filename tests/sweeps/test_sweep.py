@@ -228,6 +228,7 @@ def test_who_it_belongs_to_can_be_read_and_is_mended(tmp_path):
         "1 of 1 cells are finished already",
     ]
     about.unlink()
+    (tmp_path / "table.csv").unlink()
     _, lines = run(scaled(5), [{"a": 3}], tmp_path)  # no word of whose it was: but each file knows
     assert "is not a whole result of this sweep" in lines[0]
 
@@ -329,3 +330,30 @@ def test_the_table_is_a_file(tmp_path):
     lines = result.files[0].read_text(encoding="utf-8").splitlines()
     assert lines[:2] == ["a,b,text,number,error", "1,x,x,0.25,"]
     assert len(lines) == 7
+
+
+def test_the_table_holds_what_was_asked_for_now_and_the_rest_is_kept(tmp_path):
+    run(noting(tmp_path), log_dir=tmp_path / "logs")
+    result, _ = run(noting(tmp_path), CELLS[:2], tmp_path / "logs")
+    assert len(result.files[0].read_text(encoding="utf-8").splitlines()) == 3
+    _, lines = run(noting(tmp_path), log_dir=tmp_path / "logs")
+    assert lines == ["6 of 6 cells are finished already"]
+
+
+def test_a_table_of_others_is_not_overwritten(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("mine", encoding="utf-8")
+    with pytest.raises(SweepError, match=r"is not of a sweep, for there is no sweep\.json"):
+        run(scaled(2), [{"a": 1}], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    assert table.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("name", ["sweep.json", "table.csv", "cell"])
+def test_a_directory_in_place_of_a_file_is_refused(tmp_path, name):
+    run(noting(tmp_path), CELLS, tmp_path / "logs")
+    path = cell_files(tmp_path / "logs")["2x"] if name == "cell" else tmp_path / "logs" / name
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SweepError, match=f"keeps a file at .*{path.name}', where there is a dir"):
+        run(noting(tmp_path), CELLS, tmp_path / "logs")
