@@ -152,6 +152,35 @@ def test_a_network_that_fails_says_why(build, words):
     assert "1 of 1 networks failed." in str(result)
 
 
+SHARED = keras.layers.Dense(16)
+
+
+@pytest.mark.parametrize(
+    ("again", "named"),
+    [
+        (lambda model=stack(): model, "Sequential"),
+        (lambda: keras.Sequential([keras.Input((8,)), SHARED, keras.layers.Dense(1)]), "Dense"),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_network_that_was_trained_before_is_refused(again, named, together):
+    training = Training(loss="mse", epochs=1, look=False, together=together)
+    rates = Grid(learning_rates=(0.1, 0.01, 0.2))
+    result = compare(lambda: again(), (X, Y), rates, training, jobs=1)
+    words = f"`build` must return a new model with new layers each time. Received: {named}"
+    assert all(words in row["error"] for row in result.rows[1:])
+
+
+def test_layers_that_are_not_trained_may_be_shared():
+    frozen = keras.layers.Dense(16)
+    frozen.trainable = False
+
+    def build():
+        return keras.Sequential([keras.Input((8,)), frozen, keras.layers.Dense(1)])
+
+    assert compare(build, (X, Y), Grid(), SHORT, jobs=1).failed == ()
+
+
 def test_a_loss_that_keras_would_change_on_the_way_is_refused():
     with pytest.raises(SweepError, match="to another process as it is"):
         compare(stack, (X, Y), None, Training(loss=keras.losses.Huber(0.25)), jobs=1)
