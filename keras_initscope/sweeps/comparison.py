@@ -121,7 +121,9 @@ def compare(
             integer) and whatever is in `Grid.others`. It should give each of its layers an
             initializer that is not seeded by a number of its own.
         data: `(x, y)`, or `((x, y), (test_x, test_y))` to be judged by other examples than those
-            that are trained on; or a function that returns either, which each worker calls once.
+            that are trained on, both in tuples; or a function that returns either, which each
+            worker calls once. Each of them is an array, lists of numbers, or, where the network
+            has several inputs or outputs, a list or dictionary of these.
         grid: What to vary; see `Grid` for the defaults.
         training: How to train; see `Training`.
         log_dir: Directory for results and TensorBoard's page HParams; `None` keeps none.

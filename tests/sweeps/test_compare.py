@@ -92,11 +92,55 @@ def test_a_grid_that_does_not_fit_is_refused(grid, words):
         ((X, Y, X, Y), r"Received: a tuple of 4\."),
         ((X, Y[:5]), r"as many examples, and at least one\. Received: \[5, 96\]"),
         ((X[:0], Y[:0]), r"Received: \[0\]"),
+        (([[1, 2], [3]], [1, 2]), r"rows of the same length\. NumPy says"),
+        ((3.0, 4.0), r"Received: 3\.0 \(of type float\) in place of an array"),
+        (([], []), r"Received: \[0\]"),
+        (iter([(X, Y)]), r"or a generator give the arrays\. Received: list_iterator"),
     ],
 )
 def test_data_that_is_none_is_refused(data, words):
     with pytest.raises(SweepError, match=words):
         compare(stack, data, Grid(), SHORT, jobs=1)
+
+
+def test_lists_of_numbers_are_arrays():
+    grid = Grid(initializers=("he_normal",), learning_rates=(0.1,))
+    arrays, lists = (
+        compare(stack, data, grid, SHORT, jobs=1) for data in ((X, Y), (X.tolist(), Y.tolist()))
+    )
+    assert arrays.failed == ()
+    assert arrays.rows == lists.rows
+    two = compare(stack, (X[:2].tolist(), Y[:2].tolist()), grid, SHORT, jobs=1)
+    assert two.rows == compare(stack, (X[:2], Y[:2]), grid, SHORT, jobs=1).rows
+
+
+def test_lists_of_arrays_are_several_inputs_and_targets():
+    def build():
+        inputs = [keras.Input((8,)) for _ in range(2)]
+        names = ("one", "other")
+        outputs = [
+            keras.layers.Dense(1, name=name)(each) for name, each in zip(names, inputs, strict=True)
+        ]
+        return keras.Model(inputs, outputs)
+
+    training = Training(loss=["mse", "mae"], epochs=1, look=False)
+    grid = Grid(learning_rates=(0.1,))
+    bare = compare(build, ([X, X], [Y, Y]), grid, training, jobs=1)
+    assert bare.failed == ()
+    pairs = ([X, X], [Y, Y]), ([X, X], [Y, Y])
+    assert compare(build, pairs, grid, training, jobs=1).rows == bare.rows
+
+
+def test_data_that_cannot_be_loaded_is_loaded_once():
+    calls = []
+
+    def data():
+        calls.append(1)
+        raise OSError("no file")
+
+    result = compare(stack, data, Grid(), SHORT, jobs=1)
+    assert {row["error"] for row in result.rows} == {"OSError: no file"}
+    assert calls == [1]
 
 
 def test_the_losses_are_those_of_the_examples_to_judge_by():
@@ -152,13 +196,13 @@ def test_a_network_that_fails_says_why(build, words):
     assert "1 of 1 networks failed." in str(result)
 
 
-SHARED = keras.layers.Dense(16)
+MODEL, SHARED = stack(), keras.layers.Dense(16)
 
 
 @pytest.mark.parametrize(
     ("again", "named"),
     [
-        (lambda model=stack(): model, "Sequential"),
+        (lambda: MODEL, "Sequential"),
         (lambda: keras.Sequential([keras.Input((8,)), SHARED, keras.layers.Dense(1)]), "Dense"),
     ],
 )
