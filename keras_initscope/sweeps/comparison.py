@@ -17,7 +17,8 @@ from keras_initscope.sweeps.cells import ERROR, Plain, SweepError
 from keras_initscope.sweeps.data import Data, parts_of
 from keras_initscope.sweeps.grid import Grid, Training
 from keras_initscope.sweeps.identity import fingerprint, name_of
-from keras_initscope.sweeps.result import Row, SweepResult, rows_text
+from keras_initscope.sweeps.refusals import check_setup
+from keras_initscope.sweeps.result import Row, SweepResult, errors_text, rows_text
 from keras_initscope.sweeps.running import Progress, run
 from keras_initscope.sweeps.together import Together
 from keras_initscope.sweeps.trial import Trial
@@ -67,9 +68,12 @@ class Comparison(SweepResult):
         words = [f"Ranked by {self.objective} ({self.goal}), mean over the seeds."]
         if self.best is None:
             words = [f"No setting has a finite {self.objective} for all seeds, to be ranked by."]
+        columns = [name for name in self.rows[0] if name not in {*self.settings, ERROR}]
+        if columns and self.objective not in columns:
+            words = [f"No column is named {self.objective!r}, to rank by. There are {columns}."]
         if self.failed:
             words.append(f"{len(self.failed)} of {len(self.rows)} networks failed.")
-        return f"{rows_text(self.ranked)}\n\n{' '.join(words)}"
+        return f"{rows_text(self.ranked)}\n\n{' '.join(words)}{errors_text(self.rows)}"
 
     def _mean(self, names: list[str], group: list[Row]) -> Row:
         done = [row for row in group if not row[ERROR]]
@@ -134,7 +138,8 @@ def compare(
         The table, which setting is best, and which networks failed.
 
     Raises:
-        SweepError: If `build` does not take what is varied, the data is none, or `log_dir` holds
+        SweepError: If `build` does not take what is varied or needs more, the data is none, names
+            or values of grid or training are none that a network can have, or `log_dir` holds
             another comparison or cannot be written.
 
     Example:
@@ -164,6 +169,7 @@ def compare(
     """
     grid, training = grid or Grid(), training or Training()
     cells = grid.cells(build)
+    check_setup(build, grid, training, cells[0])
     if not callable(data):
         data = _as_pairs(data)
     _check_travelling(training)

@@ -85,6 +85,71 @@ def test_a_grid_that_does_not_fit_is_refused(grid, words):
         compare(lambda width=3: stack(width=width), (X, Y), grid, SHORT, jobs=1)
 
 
+def never(initializer="zeros"):
+    pytest.fail("nothing is built before it is checked")
+
+
+@pytest.mark.parametrize(
+    ("build", "grid", "training", "words"),
+    [
+        (stack(), {}, {}, "`build` must be a function that returns a Keras model"),
+        (
+            lambda foo, initializer: None,
+            {},
+            {},
+            r"`build` needs \['foo'\], which the grid does not",
+        ),
+        (lambda seed: None, {}, {}, r"`build` needs \['seed'\], which the grid does not give"),
+        (lambda initializer, /: None, {}, {}, r"needs \['initializer'\], which the grid"),
+        (never, {"seeds": (-1,)}, {}, r"Seeds must be integers from 0 to .*Received: -1\."),
+        (never, {"seeds": (0.5,)}, {}, r"Seeds must be .*Received: 0\.5\."),
+        (never, {"seeds": (2**40,)}, {}, r"Seeds must be .*Received: 1099511627776\."),
+        (never, {"learning_rates": ("a",)}, {}, "Learning rates must be .*Received: 'a'"),
+        (never, {"learning_rates": (np.nan,)}, {}, "Learning rates must be .*Received: nan"),
+        (
+            never,
+            {"initializers": {"a": keras.initializers.HeNormal()}},
+            {},
+            r"must stand for functions .* \(of type HeNormal\) for 'a'\. Write it as `lambda seed",
+        ),
+        (never, {}, {"optimizer": "sdg"}, r"Received: 'sdg'\. Did you mean 'sgd'"),
+        (
+            never,
+            {},
+            {"optimizer": keras.optimizers.SGD()},
+            r"\(of type SGD\)\. Write it as `lambda",
+        ),
+        (never, {}, {"loss": "nope"}, "Each loss must be one that Keras knows .*Received: 'nope'"),
+        (never, {}, {"loss": ["mse", "nope"]}, "Each loss must be .*Received: 'nope'"),
+        (never, {}, {"metrics": ("acc", "nope")}, "Each metric must be .*Received: 'nope'"),
+        (never, {}, {"metrics": "mae"}, r"in a tuple or list\. Received: 'mae'"),
+        (never, {}, {"objective": "accuracy"}, r"Received: 'accuracy', and a training without"),
+    ],
+)
+def test_what_would_fail_in_each_network_is_refused_before_the_first(build, grid, training, words):
+    with pytest.raises(SweepError, match=words):
+        compare(build, (X, Y), Grid(**grid), Training(**{"loss": "mse", **training}), jobs=1)
+
+
+def test_an_objective_that_no_column_has_is_told():
+    training = Training(loss="mse", metrics=("mae",), epochs=1, look=False, objective="mea")
+    result = compare(stack, (X, Y), Grid(), training, jobs=1)
+    assert "No column is named 'mea', to rank by. There are ['loss', 'mae', " in str(result)
+
+
+def test_each_different_error_is_shown_whole():
+    def build(depth):
+        raise RuntimeError("the network has " + "very " * 20 + "many layers, such as " + str(depth))
+
+    grid = Grid(depths=(1, 2), learning_rates=(0.1,), seeds=(0, 1))
+    lines = str(compare(build, (X, Y), grid, SHORT, jobs=1)).splitlines()
+    very = "very " * 20
+    assert lines[-2:] == [
+        f"- 2 cells: RuntimeError: the network has {very}many layers, such as {depth}"
+        for depth in (1, 2)
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -229,8 +294,8 @@ def test_a_loss_that_keras_would_change_on_the_way_is_refused():
     with pytest.raises(SweepError, match="to another process as it is"):
         compare(stack, (X, Y), None, Training(loss=keras.losses.Huber(0.25)), jobs=1)
     training = Training(loss=keras.losses.Huber(), metrics=[keras.metrics.AUC(name="auc")])
-    result = compare(stack, (X, Y > 0), Grid(seeds=(1.5,)), training, jobs=1)
-    assert len(result.failed) == len(result.rows)  # for the seed alone, which is none
+    result = compare(lambda: 3, (X, Y > 0), Grid(), training, jobs=1)
+    assert len(result.failed) == len(result.rows)  # for there is no model
 
 
 def test_what_was_wrong_at_the_start_stands_beside_what_came_of_it():
