@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from keras_initscope.sweeps.cells import ERROR, Plain, SweepError
+from keras_initscope.sweeps.cells import ERROR, Cell, Plain, SweepError
 from keras_initscope.sweeps.data import Data, parts_of
 from keras_initscope.sweeps.grid import Grid, Training
-from keras_initscope.sweeps.identity import fingerprint, name_of
+from keras_initscope.sweeps.identity import Identity, fingerprint, name_of
 from keras_initscope.sweeps.refusals import check_setup
 from keras_initscope.sweeps.result import Row, SweepResult, errors_text, rows_text
 from keras_initscope.sweeps.running import Progress, run
@@ -130,7 +130,9 @@ def compare(
             has several inputs or outputs, a list or dictionary of these.
         grid: What to vary; see `Grid` for the defaults.
         training: How to train; see `Training`.
-        log_dir: Directory for results and TensorBoard's page HParams; `None` keeps none.
+        log_dir: Directory for results and TensorBoard's page HParams; `None` keeps none. A grid
+            may grow there; where what a name of your own stands for has changed, the networks of
+            that name are run again.
         jobs: How many networks at once: -1 for as many as there are cores.
         progress: Called with a line for each finished network.
 
@@ -179,11 +181,15 @@ def compare(
             "build": f"{name_of(build)} {fingerprint(build)}",
             "data": fingerprint(data),
             "training": fingerprint(_what_counts(training)),
-            "named": fingerprint([_named(grid.initializers), _named(grid.activations)]),
         }
     trial = Trial(build=build, data=data, key=uuid4().hex, grid=grid, training=training)
     function = Together(trial) if training.together else trial
-    found = run(function, cells, identity, log_dir, jobs, progress)
+    named = {} if log_dir is None else _named(grid)
+
+    def meaning(cell: Cell) -> Identity:
+        return {column: known[cell[column]] for column, known in named.items()}
+
+    found = run(function, cells, identity, log_dir, jobs, progress, meaning)
     return Comparison(
         settings=found.settings,
         rows=found.rows,
@@ -216,9 +222,14 @@ def _what_counts(training: Training) -> list[Any]:
     return [getattr(training, name) for name in names]
 
 
-def _named(values: Any) -> Any:
-    """Names stand for themselves in the cells; what names of the user's own stand for does not."""
-    return values if isinstance(values, Mapping) else None
+def _named(grid: Grid) -> dict[str, dict[Plain, str]]:
+    """Fingerprints of what names of the user's own stand for; others stand for themselves."""
+    columns = {"initializer": grid.initializers, "activation": grid.activations}
+    return {
+        column: {name: fingerprint(value) for name, value in values.items()}
+        for column, values in columns.items()
+        if isinstance(values, Mapping)
+    }
 
 
 def _number(value: Plain | None) -> float:

@@ -117,8 +117,9 @@ def run(
     log_dir: str | Path | None,
     jobs: int | None,
     progress: Progress | None,
+    meaning: Callable[[Cell], Identity] = lambda cell: {},
 ) -> SweepResult:
-    """As `sweep`, with what identifies it already known."""
+    """As `sweep`, with what identifies it, and what a cell's values stand for, already known."""
     if jobs is not None and (type(jobs) is not int or jobs == 0):
         raise SweepError(
             f"`jobs` must be a number of processes, -1 for all cores or None. Received: {jobs!r}."
@@ -128,7 +129,7 @@ def run(
     if log_dir is None:
         outcomes = _Course(checked, {}, tell).run(function, jobs)
         return SweepResult(settings=tuple(checked[0]), rows=rows_of(checked, outcomes))
-    store = Store(log_dir, {**identity, **versions()}, tell)
+    store = Store(log_dir, {**identity, **versions()}, tell, meaning)
     page = HParams(store.folder, checked)
     course = _Course(checked, store.finished(checked), tell)
 

@@ -45,16 +45,22 @@ class Store:
         log_dir: Directory; made if need be.
         identity: What results depend on beside the cell.
         tell: Takes a line about a file that cannot be used.
+        meaning: What a cell's values stand for, of which those of other cells do not depend.
 
     Raises:
         SweepError: If the directory cannot be written, or holds another sweep or a table of none.
     """
 
     def __init__(
-        self, log_dir: str | Path, identity: Identity, tell: Callable[[str], None]
+        self,
+        log_dir: str | Path,
+        identity: Identity,
+        tell: Callable[[str], None],
+        meaning: Callable[[Cell], Identity] = lambda cell: {},
     ) -> None:
         self.folder = Path(log_dir)
         self._tell = tell
+        self._meaning = meaning
         self._identity = dict(identity)
         self._digest = hashlib.sha256(repr(sorted(self._identity.items())).encode()).hexdigest()[
             :16
@@ -76,6 +82,7 @@ class Store:
             "format": _FORMAT,
             "sweep": self._digest,
             "cell": dict(cell),
+            "meaning": dict(self._meaning(cell)),
             **asdict(outcome),
         }
         _write_whole(self._path(cell), json.dumps(content) + "\n")
@@ -147,6 +154,9 @@ class Store:
             is_ours = False
         if not is_ours:
             self._tell(f"{path} is not a whole result of this sweep: its cell is run again")
+            return None
+        if content.get("meaning", {}) != dict(self._meaning(cell)):
+            self._tell(f"{path} is of another function by the same name: its cell is run again")
             return None
         return None if outcome.error else outcome
 

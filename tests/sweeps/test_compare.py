@@ -345,15 +345,31 @@ def test_the_same_comparison_goes_on_and_another_one_does_not(tmp_path):
     again = compare(stack, (X, Y), grid, SHORT, tmp_path, 1, lines.append)
     assert again.rows == first.rows
     assert lines == ["2 of 2 cells are finished already"]
-    other = Grid(depths=(1,), learning_rates=(0.1,), initializers={"mine": lambda seed: "zeros"})
     for name, changed in {
         "build": (lambda depth, initializer, activation: stack(depth=depth), (X, Y), grid, SHORT),
         "data": (stack, (X, -Y), grid, SHORT),
         "training": (stack, (X, Y), grid, Training(loss="mse", epochs=3, look=False)),
-        "named": (stack, (X, Y), other, SHORT),
     }.items():
         with pytest.raises(SweepError, match=f"another sweep: {name} was"):
             compare(*changed, tmp_path, 1)
+
+
+def test_a_name_more_keeps_the_others_and_one_that_has_changed_is_run_again(tmp_path):
+    def run(**makers):
+        lines = []
+        grid = Grid(initializers=makers, activations=("tanh",), learning_rates=(0.1,))
+        result = compare(stack, (X, Y), grid, SHORT, tmp_path, 1, lines.append)
+        return {row["initializer"]: row["loss"] for row in result.rows}, lines
+
+    he, zeros = (lambda seed: "he_normal"), (lambda seed: "zeros")
+    first, _ = run(a=he, b=zeros)
+    grown, lines = run(a=he, b=zeros, c=zeros)
+    assert (lines[0], len(lines)) == ("2 of 3 cells are finished already", 2)
+    assert {**grown, **first} == grown
+    changed, lines = run(a=he, b=zeros, c=he)
+    assert "is of another function by the same name: its cell is run again" in lines[0]
+    assert (lines[1], len(lines)) == ("2 of 3 cells are finished already", 3)
+    assert changed["c"] == changed["a"] != grown["c"]
 
 
 def test_neither_order_nor_neighbours_matter(tmp_path):
