@@ -134,7 +134,8 @@ def compare(
             may grow there; where what a name of your own stands for has changed, the networks of
             that name are run again.
         jobs: How many networks at once: -1 for as many as there are cores.
-        progress: Called with a line for each finished network.
+        progress: Called with a line for each finished network. `None` shows a progress bar, and
+            `lambda line: None` nothing.
 
     Returns:
         The table, which setting is best, and which networks failed.

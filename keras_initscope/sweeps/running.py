@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_initscope.sweeps.cells import (
     Cell,
     Plain,
@@ -73,7 +75,8 @@ def sweep(
             workers of a cluster), 1 for none but this process, `None` for what
             `joblib.parallel_config` says.
         progress: Called with a line for each finished cell. `None` logs it at level INFO to the
-            logger `"keras_initscope.sweeps"`.
+            logger `"keras_initscope.sweeps"`, and shows the progress bar of `fit` over the cells;
+            `lambda line: None` shows nothing.
         depends_on: What else the results depend on, such as the version of a data set: a mapping
             of names to texts, numbers or truth values.
 
@@ -126,12 +129,13 @@ def run(
         )
     checked = checked_cells(cells)
     tell = progress or _LOGGER.info
+    bar = None if progress else keras.utils.Progbar(len(checked), unit_name="cell")
     if log_dir is None:
-        outcomes = _Course(checked, {}, tell).run(function, jobs)
+        outcomes = _Course(checked, {}, tell, bar).run(function, jobs)
         return SweepResult(settings=tuple(checked[0]), rows=rows_of(checked, outcomes))
     store = Store(log_dir, {**identity, **versions()}, tell, meaning)
     page = HParams(store.folder, checked)
-    course = _Course(checked, store.finished(checked), tell)
+    course = _Course(checked, store.finished(checked), tell, bar)
 
     def keep(cell: Cell, outcome: Outcome) -> None:
         store.write(cell, outcome)  # first, so that no page of TensorBoard's can lose it
@@ -163,14 +167,20 @@ class _Course:
         cells: All cells.
         known: Number of each cell that is finished to its outcome.
         tell: Takes a line.
+        bar: Of Keras, over all cells, or `None`.
     """
 
     def __init__(
-        self, cells: tuple[dict[str, Plain], ...], known: dict[int, Outcome], tell: Progress
+        self,
+        cells: tuple[dict[str, Plain], ...],
+        known: dict[int, Outcome],
+        tell: Progress,
+        bar: Any,
     ) -> None:
         self.known = known
         self._cells = cells
         self._tell = tell
+        self._bar = bar
         self._started = time.monotonic()
         self._before = len(known)
 
@@ -183,14 +193,17 @@ class _Course:
         """The outcomes of all cells, in their order."""
         if self._before:
             self._tell(f"{self._before} of {len(self._cells)} cells are finished already")
+        self._show()
         try:
             if isinstance(function, Grouped):
                 self._run_groups(function, jobs, keep)
             with closing(run_all(function, self._missing, jobs)) as coming:
                 for number, outcome in coming:
                     self._note(number, outcome, keep)
-        except KeyboardInterrupt:
-            self._tell(f"stopped: {len(self.known)} of {len(self._cells)} cells are finished")
+        except BaseException as error:
+            self._show(is_over=True)
+            if isinstance(error, KeyboardInterrupt):
+                self._tell(f"stopped: {len(self.known)} of {len(self._cells)} cells are finished")
             raise
         return [self.known[number] for number in range(len(self._cells))]
 
@@ -212,6 +225,13 @@ class _Course:
         keep(self._cells[number], outcome)
         self.known[number] = outcome
         self._tell(self._line(self._cells[number], outcome))
+        self._show()
+
+    def _show(self, is_over: bool | None = None) -> None:
+        if self._bar is not None:
+            failed = sum(bool(outcome.error) for outcome in self.known.values())
+            values = [("failed", failed)] if failed else []
+            self._bar.update(len(self.known), values, finalize=is_over)
 
     def _line(self, cell: Cell, outcome: Outcome) -> str:
         total, count = len(self._cells), len(self.known)

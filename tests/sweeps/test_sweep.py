@@ -58,10 +58,30 @@ def test_rows_are_in_the_order_of_the_cells(tmp_path):
     assert "error" not in str(result)
 
 
-def test_lines_are_logged_where_nobody_takes_them(caplog):
+def test_lines_are_logged_and_a_bar_is_shown_where_nobody_takes_them(caplog, capsys):
     caplog.set_level(logging.INFO, "keras_initscope.sweeps")
     sweep(lambda a: {"b": a}, [{"a": 1}], jobs=1)
     assert caplog.messages == ["1/1  a=1: b=1"]
+    shown = capsys.readouterr().out
+    assert "0/1" in shown
+    assert "1/1" in shown
+    assert "/cell" in shown
+    assert shown.endswith("\n")
+
+
+def test_the_bar_counts_what_is_finished_already_and_what_failed(tmp_path, capsys):
+    (tmp_path / "fail").touch()
+    for _ in range(2):
+        sweep(noting(tmp_path), CELLS, tmp_path / "logs", jobs=1)
+        assert "failed: 2" in capsys.readouterr().out
+    run(noting(tmp_path), log_dir=tmp_path / "logs")
+    assert capsys.readouterr().out == ""
+    (tmp_path / "fail").unlink()
+    sweep(noting(tmp_path), CELLS, tmp_path / "logs", jobs=1)
+    shown = capsys.readouterr().out
+    assert "4/6" in shown
+    assert "0/6" not in shown
+    assert "failed" not in shown
 
 
 def test_a_failing_cell_is_told_and_stops_no_other(tmp_path):
