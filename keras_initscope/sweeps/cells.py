@@ -30,6 +30,11 @@ class SweepError(ValueError):
 
 def checked_cells(cells: Iterable[Cell]) -> tuple[dict[str, Plain], ...]:
     """The cells as dictionaries of plain values, all with the same names and no two alike."""
+    if not isinstance(cells, Iterable):
+        raise SweepError(
+            "The cells must be a list of mappings of the function's arguments. Received: "
+            f"{cells!r} (of type {type(cells).__name__})."
+        )
     found = tuple(_checked_cell(number, cell) for number, cell in enumerate(cells))
     if not found:
         raise SweepError("A sweep needs at least one cell. Received: none.")

@@ -173,8 +173,9 @@ class _Walk:
 
     def _taken(self, module: Any, code: CodeType) -> Iterator[bytes]:
         if isinstance(module, ModuleType) and module_code(module):
-            for name, value in attributes_of(module, code):
-                yield from self.parts((name, value))
+            for name, value in attributes_of(module, code):  # some may have but the name in common
+                yield name.encode()
+                yield from self._attribute(value)
                 if str(getattr(value, "__name__", "")).startswith(f"{module.__name__}."):
                     yield from self._taken(value, code)
 
@@ -210,7 +211,7 @@ class _Walk:
                 yield from self._attribute(each)
 
     def _attribute(self, value: Any) -> Iterator[bytes]:
-        """Of a class: what Python puts there of its own cannot be pickled, and says nothing."""
+        """Of a class or module: what cannot be pickled, such as what Python puts there, is left."""
         try:
             yield from list(self.parts(value))
         except SweepError:

@@ -127,6 +127,11 @@ def run(
         raise SweepError(
             f"`jobs` must be a number of processes, -1 for all cores or None. Received: {jobs!r}."
         )
+    if not callable(function):
+        raise SweepError(
+            f"A sweep needs a function to call for each cell. Received: {function!r} (of type "
+            f"{type(function).__name__})."
+        )
     checked = checked_cells(cells)
     tell = progress or _LOGGER.info
     bar = None if progress else keras.utils.Progbar(len(checked), unit_name="cell")

@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,10 @@ class Store:
         tell: Callable[[str], None],
         meaning: Callable[[Cell], Identity] = lambda cell: {},
     ) -> None:
+        if not isinstance(log_dir, str | PathLike):
+            raise SweepError(
+                f"`log_dir` must be the path of a directory, or None. Received: {log_dir!r}."
+            )
         self.folder = Path(log_dir)
         self._tell = tell
         self._meaning = meaning

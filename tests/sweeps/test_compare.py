@@ -133,7 +133,7 @@ def test_what_would_fail_in_each_network_is_refused_before_the_first(build, grid
 
 def test_an_objective_that_no_column_has_is_told():
     training = Training(loss="mse", metrics=("mae",), epochs=1, look=False, objective="mea")
-    result = compare(stack, (X, Y), Grid(), training, jobs=1)
+    result = compare(lambda: stack(), (X, Y), Grid(learning_rates=(0.1,)), training, jobs=1)
     assert "No column is named 'mea', to rank by. There are ['loss', 'mae', " in str(result)
 
 
@@ -169,7 +169,7 @@ def test_data_that_is_none_is_refused(data, words):
 
 
 def test_lists_of_numbers_are_arrays():
-    grid = Grid(initializers=("he_normal",), learning_rates=(0.1,))
+    grid = Grid(initializers=("he_normal",), activations=("tanh",), learning_rates=(0.1,))
     arrays, lists = (
         compare(stack, data, grid, SHORT, jobs=1) for data in ((X, Y), (X.tolist(), Y.tolist()))
     )

@@ -119,7 +119,14 @@ def test_equal_tuples_need_not_be_the_same_object():
     assert fingerprint([one, one]) == fingerprint([one, tuple(iter(one))])
 
 
-NETS = "from deeper import FACTOR\nWIDTH = {width}\n\ndef value(x={default}):\n    return WIDTH\n"
+NETS = """
+import threading
+from deeper import FACTOR
+WIDTH = {width}
+nets = threading.Lock()
+def value(x={default}):
+    return WIDTH
+"""
 MAIN = """
 import sys
 import nets

@@ -320,6 +320,7 @@ def test_a_result_is_kept_before_the_page_is_written(tmp_path, monkeypatch):
         ([{"\ud800": 1}], "names that are texts"),
         ([{"a": -(10**400)}], r"at most 308 digits\. Received: one of 1329 bits as a"),
         ([{"a": 10**5000}], r"at most 10000 bits\. Received: one of 16610 as a"),
+        (3, r"must be a list of mappings .* Received: 3 \(of type int\)"),
         ([], "at least one cell"),
         ([3], r"mapping of the function's arguments\. Received: 3 as cell 0"),
         ([{"a": 1}, {"b": 1}], r"same names\. Received: \['a'\] in cell 0, \['b'\] in cell 1"),
@@ -337,6 +338,13 @@ def test_cells_that_are_none_are_refused_before_anything_runs(cells, words):
 def test_a_number_of_jobs_that_is_none_is_refused(jobs):
     with pytest.raises(SweepError, match="`jobs` must be a number of processes"):
         sweep(pytest.fail, CELLS, jobs=jobs)
+
+
+def test_what_is_no_function_or_path_is_refused():
+    with pytest.raises(SweepError, match=r"needs a function .* Received: 3 \(of type int\)"):
+        sweep(3, CELLS, jobs=1)
+    with pytest.raises(SweepError, match=r"the path of a directory, or None\. Received: 3"):
+        sweep(scaled(1), CELLS, 3, jobs=1)
 
 
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
