@@ -53,7 +53,7 @@ def kind_of(model: Any) -> str:
     try:
         whole = [model.get_config(), model.get_compile_config()]
         shapes = [(v.shape, v.dtype, v.trainable) for v in model.variables]
-        return fingerprint([_without_numbers(whole, names), shapes], like=type(model))
+        return fingerprint([_without_numbers(whole, names), shapes])
     except (NotImplementedError, SweepError, TypeError, ValueError) as error:
         raise AloneError(
             f"nobody can tell by their configuration what they are: {error}"

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from keras_initscope.sweeps.cells import ERROR, Plain, SweepError
+from keras_initscope.sweeps.cells import ERROR, Cell, Plain, SweepError
 from keras_initscope.sweeps.data import Data, parts_of
 from keras_initscope.sweeps.grid import Grid, Training
-from keras_initscope.sweeps.identity import fingerprint, name_of
-from keras_initscope.sweeps.result import Row, SweepResult, rows_text
+from keras_initscope.sweeps.identity import Identity, fingerprint, name_of
+from keras_initscope.sweeps.refusals import check_setup
+from keras_initscope.sweeps.result import Row, SweepResult, errors_text, rows_text
 from keras_initscope.sweeps.running import Progress, run
 from keras_initscope.sweeps.together import Together
 from keras_initscope.sweeps.trial import Trial
@@ -67,9 +68,12 @@ class Comparison(SweepResult):
         words = [f"Ranked by {self.objective} ({self.goal}), mean over the seeds."]
         if self.best is None:
             words = [f"No setting has a finite {self.objective} for all seeds, to be ranked by."]
+        columns = [name for name in self.rows[0] if name not in {*self.settings, ERROR}]
+        if columns and self.objective not in columns:
+            words = [f"No column is named {self.objective!r}, to rank by. There are {columns}."]
         if self.failed:
             words.append(f"{len(self.failed)} of {len(self.rows)} networks failed.")
-        return f"{rows_text(self.ranked)}\n\n{' '.join(words)}"
+        return f"{rows_text(self.ranked)}\n\n{' '.join(words)}{errors_text(self.rows)}"
 
     def _mean(self, names: list[str], group: list[Row]) -> Row:
         done = [row for row in group if not row[ERROR]]
@@ -121,18 +125,24 @@ def compare(
             integer) and whatever is in `Grid.others`. It should give each of its layers an
             initializer that is not seeded by a number of its own.
         data: `(x, y)`, or `((x, y), (test_x, test_y))` to be judged by other examples than those
-            that are trained on; or a function that returns either, which each worker calls once.
+            that are trained on, both in tuples; or a function that returns either, which each
+            worker calls once. Each of them is an array, lists of numbers, or, where the network
+            has several inputs or outputs, a list or dictionary of these.
         grid: What to vary; see `Grid` for the defaults.
         training: How to train; see `Training`.
-        log_dir: Directory for results and TensorBoard's page HParams; `None` keeps none.
+        log_dir: Directory for results and TensorBoard's page HParams; `None` keeps none. A grid
+            may grow there; where what a name of your own stands for has changed, the networks of
+            that name are run again.
         jobs: How many networks at once: -1 for as many as there are cores.
-        progress: Called with a line for each finished network.
+        progress: Called with a line for each finished network. `None` shows a progress bar, and
+            `lambda line: None` nothing.
 
     Returns:
         The table, which setting is best, and which networks failed.
 
     Raises:
-        SweepError: If `build` does not take what is varied, the data is none, or `log_dir` holds
+        SweepError: If `build` does not take what is varied or needs more, the data is none, names
+            or values of grid or training are none that a network can have, or `log_dir` holds
             another comparison or cannot be written.
 
     Example:
@@ -162,6 +172,7 @@ def compare(
     """
     grid, training = grid or Grid(), training or Training()
     cells = grid.cells(build)
+    check_setup(build, grid, training, cells[0])
     if not callable(data):
         data = _as_pairs(data)
     _check_travelling(training)
@@ -170,12 +181,16 @@ def compare(
         identity = {
             "build": f"{name_of(build)} {fingerprint(build)}",
             "data": fingerprint(data),
-            "training": fingerprint(_what_counts(training), like=build),
-            "named": fingerprint([_named(grid.initializers), _named(grid.activations)], like=build),
+            "training": fingerprint(_what_counts(training)),
         }
     trial = Trial(build=build, data=data, key=uuid4().hex, grid=grid, training=training)
     function = Together(trial) if training.together else trial
-    found = run(function, cells, identity, log_dir, jobs, progress)
+    named = {} if log_dir is None else _named(grid)
+
+    def meaning(cell: Cell) -> Identity:
+        return {column: known[cell[column]] for column, known in named.items()}
+
+    found = run(function, cells, identity, log_dir, jobs, progress, meaning)
     return Comparison(
         settings=found.settings,
         rows=found.rows,
@@ -195,7 +210,7 @@ def _check_travelling(training: Training) -> None:
     for part in (training.loss, *training.metrics):
         if callable(getattr(part, "get_config", None)):
             arrived = pickle.loads(pickle.dumps(part))
-            if fingerprint(arrived, like=part) != fingerprint(part):
+            if fingerprint(arrived) != fingerprint(part):
                 raise SweepError(
                     f"Keras does not bring {part!r} to another process as it is: what arrives has "
                     "other settings. Give a function of true and predicted values that calls it."
@@ -208,9 +223,14 @@ def _what_counts(training: Training) -> list[Any]:
     return [getattr(training, name) for name in names]
 
 
-def _named(values: Any) -> Any:
-    """Names stand for themselves in the cells; what names of the user's own stand for does not."""
-    return values if isinstance(values, Mapping) else None
+def _named(grid: Grid) -> dict[str, dict[Plain, str]]:
+    """Fingerprints of what names of the user's own stand for; others stand for themselves."""
+    columns = {"initializer": grid.initializers, "activation": grid.activations}
+    return {
+        column: {name: fingerprint(value) for name, value in values.items()}
+        for column, values in columns.items()
+        if isinstance(values, Mapping)
+    }
 
 
 def _number(value: Plain | None) -> float:

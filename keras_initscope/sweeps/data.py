@@ -5,7 +5,7 @@ Owns which shapes of data are taken. Loads what a function loads once a process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -15,9 +15,11 @@ from keras_initscope.sweeps.cells import SweepError
 
 _SHAPES = (
     "(x, y), ((x, y), (test_x, test_y)), or a function without arguments that returns either, such "
-    "as `keras.datasets.mnist.load_data`"
+    "as `keras.datasets.mnist.load_data`, where several inputs or targets are a list or dictionary "
+    "of arrays. Of a `tf.data.Dataset` or a generator give the arrays"
 )
-_loaded: dict[str, Parts] = {}
+_IN_LISTS = (int, float, complex, str, bytes, np.generic)
+_loaded: dict[str, Parts | Exception] = {}
 
 
 class Parts(NamedTuple):
@@ -41,14 +43,20 @@ def parts_of(data: Any, key: str = "") -> Parts:
 
     Raises:
         SweepError: If it is something else.
+        Exception: What the function raises; it is not called again.
     """
     if not callable(data):
         return _parted(data)
     if key not in _loaded:
-        parts = _parted(data())
         _loaded.clear()
-        _loaded[key] = parts
-    return _loaded[key]
+        try:
+            _loaded[key] = _parted(data())
+        except Exception as error:  # the function is the user's; it fails once, not for each cell
+            _loaded[key] = error
+    found = _loaded[key]
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _parted(data: Any) -> Parts:
@@ -56,7 +64,7 @@ def _parted(data: Any) -> Parts:
     if pairs is None:
         raise SweepError(f"`data` must be {_SHAPES}. Received: {_words(data)}.")
     (x, y), (test_x, test_y) = pairs[0], pairs[-1]
-    parts = Parts(*(keras.tree.map_structure(np.asarray, each) for each in (x, y, test_x, test_y)))
+    parts = Parts(*(_arrays(each) for each in (x, y, test_x, test_y)))
     for inputs, targets in ((parts.x, parts.y), (parts.test_x, parts.test_y)):
         counts = {len(array) for array in keras.tree.flatten((inputs, targets))}
         if len(counts) != 1 or 0 in counts:
@@ -70,9 +78,36 @@ def _parted(data: Any) -> Parts:
 def _pairs(data: Any) -> list[tuple[Any, Any]] | None:
     if not isinstance(data, tuple | list) or len(data) != 2:
         return None
-    if all(isinstance(part, tuple | list) and len(part) == 2 for part in data):
-        return [tuple(part) for part in data]
+    if all(isinstance(part, tuple) and len(part) == 2 for part in data):  # lists: several inputs
+        return list(data)
     return [tuple(data)]
+
+
+def _arrays(value: Any) -> Any:
+    """The same with arrays in place of what is one, such as a list of lists of numbers."""
+    if isinstance(value, Mapping):
+        return {name: _arrays(each) for name, each in value.items()}
+    if isinstance(value, list | tuple) and not _is_of_numbers(value):
+        return [_arrays(each) for each in value]
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise SweepError(
+            f"A list of numbers in `data` must have rows of the same length. NumPy says: {error}."
+        ) from error
+    if not array.ndim:
+        raise SweepError(
+            f"`data` must be {_SHAPES}. Received: {value!r} (of type {type(value).__name__}) in "
+            "place of an array."
+        )
+    return array
+
+
+def _is_of_numbers(value: Any) -> bool:
+    """Whether a list is an array in words, as its first number tells, and not one of arrays."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return isinstance(value, (*_IN_LISTS, list, tuple))  # of lists the empty one
 
 
 def _words(data: Any) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+import keras
+
 from keras_initscope.arguments import choice, flag, whole
 from keras_initscope.sweeps.cells import Plain, SweepError
 
@@ -139,7 +141,7 @@ class Training:
 
 
 def _arguments_of(build: Callable[..., Any]) -> dict[str, Any]:
-    if not callable(build):
+    if not callable(build) or isinstance(build, keras.Layer):
         raise SweepError(
             f"`build` must be a function that returns a Keras model. Received: {build!r}."
         )

@@ -17,7 +17,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 
-from keras_initscope.sweeps.cells import Cell, Plain, key_of
+from keras_initscope.sweeps.cells import Cell, Plain, as_float, key_of
 from keras_initscope.sweeps.store import Outcome
 from keras_initscope.writers.event_file import EventFile
 from keras_initscope.writers.summaries import SummaryFile
@@ -97,8 +97,8 @@ def _remove_events(folder: Path) -> None:
 
 
 def _numbers(outcome: Outcome) -> dict[str, float]:
-    """What can be drawn: neither texts nor numbers that are not finite."""
-    named = {name: float(outcome.result[name]) for name in _number_names(outcome.result)}
+    """What can be drawn: neither texts nor numbers that are not finite, or too large."""
+    named = {name: as_float(outcome.result[name]) for name in _number_names(outcome.result)}
     return {name: number for name, number in named.items() if isfinite(number)}
 
 

@@ -1,22 +1,23 @@
 """What the results of a sweep depend on beside its cells, as short texts that can be compared.
 
 Owns how code and data become a fingerprint. Seen are the code of a function, its defaults, what it
-closes over, the globals that it names, and in turn the functions and classes of the same top-level
-package and of the script or notebook. Of installed packages only the names are seen, and files that
-a function reads are not.
+closes over, the globals that it names, and in turn all functions and classes that are the user's
+own. Of a module of the user's own that code names or imports, all its code is seen, with that of
+the modules that it imports in turn, and the values of what the code may take from it. Of Python,
+this package and installed packages only the names are seen; and neither files that a function
+reads, nor what it imports by a name that is made up as it runs, such as for
+`importlib.import_module`.
 """
 
 from __future__ import annotations
 
 import copyreg
-import dis
 import functools
 import hashlib
 import pickle
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -24,15 +25,21 @@ import keras
 import numpy as np
 
 from keras_initscope.sweeps.cells import SweepError
+from keras_initscope.sweeps.own_code import (
+    OURS,
+    attributes_of,
+    globals_of,
+    imports_of,
+    is_own,
+    module_code,
+)
 
 Identity = Mapping[str, str]
 
-_OURS = __name__.partition(".")[0]
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
-_SITES = {"site-packages", "dist-packages"}
-_STANDARD = Path(dis.__file__).resolve().parent
 _TOLD = (str, bytes, int, float, dict)
 _NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__"}
+_NO_CODE.add("__slotnames__")  # pickle puts it there
 
 
 def versions() -> dict[str, str]:
@@ -41,7 +48,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "keras": f"{keras.__version__} on {keras.backend.backend()}",
-        _OURS: str(sys.modules[_OURS].__version__),
+        OURS: str(sys.modules[OURS].__version__),
     }
 
 
@@ -53,13 +60,11 @@ def name_of(function: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def fingerprint(value: Any, like: Any = None) -> str:
+def fingerprint(value: Any) -> str:
     """Sixteen digits that change with the code or the data that a value stands for.
 
     Args:
         value: A function, an array, a record, or whatever can be pickled.
-        like: A function whose top-level package is the one to be seen into; the value's own if
-            `None`. What is defined in a notebook or the script that is run is always seen.
 
     Returns:
         The digits, the same in every process.
@@ -78,27 +83,30 @@ def fingerprint(value: Any, like: Any = None) -> str:
     assert fingerprint(scaled(2)) == fingerprint(scaled(2)) != fingerprint(scaled(3))
     ```
     """
-    home = name_of(value if like is None else like).partition(".")[0]
     digest = hashlib.sha256()
-    for part in _Walk(home).parts(value):
+    for part in _Walk({}).parts(value):
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()[:16]
 
 
 class _Walk:
-    """Goes through a value once; what it has met before is not entered again."""
+    """Goes through a value once; what it has met before is named by its number, not entered."""
 
-    def __init__(self, home: str) -> None:
-        self._home = home
-        self._met: dict[int, Any] = {}  # keeps them, so that no number is given anew
+    def __init__(self, met: Mapping[int, tuple[int, Any]]) -> None:
+        #: By address the number of each thing and the thing, so that its address is not given anew.
+        self._met = dict(met)
+        self._modules: set[str] = set()
 
     def parts(self, value: Any) -> Iterator[bytes]:
         if isinstance(value, _PLAIN):
             yield f"{type(value).__name__} {value!r}".encode()
+        elif type(value) is tuple:  # whether equal ones are the same object is up to Python
+            yield b"tuple"
+            yield from self._all(value)
         elif id(value) in self._met:
-            yield b"met"
+            yield f"met {self._met[id(value)][0]}".encode()
         else:
-            self._met[id(value)] = value
+            self._met[id(value)] = len(self._met), value
             yield from self._entered(value)
 
     def _entered(self, value: Any) -> Iterator[bytes]:
@@ -118,7 +126,7 @@ class _Walk:
             (CodeType, self._code),
             (MethodType, lambda value: self._all((value.__func__, value.__self__))),
             (BuiltinFunctionType, self._builtin),
-            (ModuleType, lambda value: self.parts(value.__name__)),
+            (ModuleType, self._module),
             (type, self._class),
             (np.ndarray, self._array),
             (np.generic, lambda value: self.parts(repr(value))),
@@ -138,7 +146,7 @@ class _Walk:
         yield b"end"
 
     def _unordered(self, values: Iterable[Any]) -> Iterator[bytes]:
-        yield from sorted(b" ".join(_Walk(self._home).parts(value)) for value in values)
+        yield from sorted(b" ".join(_Walk(self._met).parts(value)) for value in values)
 
     def _array(self, array: Any) -> Iterator[bytes]:
         yield f"{array.dtype.str} {array.shape}".encode()
@@ -149,14 +157,41 @@ class _Walk:
 
     def _function(self, function: Any) -> Iterator[bytes]:
         yield name_of(function).encode()
-        if self._is_at_home(function):
+        if is_own(function):
             yield from self.parts(function.__code__)
             yield from self._all((function.__defaults__, function.__kwdefaults__))
             yield from self._all(cell.cell_contents for cell in function.__closure__ or ())
-            known = function.__globals__
-            yield from self._all(
-                (name, known[name]) for name in _globals_of(function.__code__) if name in known
-            )
+            yield from self._named(function.__code__, function.__globals__)
+
+    def _named(self, code: CodeType, known: Mapping[str, Any]) -> Iterator[bytes]:
+        """The globals that code names, what it may take of modules, and what it imports."""
+        for name in globals_of(code):
+            if name in known:
+                yield from self.parts((name, known[name]))
+                yield from self._taken(known[name], code)
+        yield from self._imported(code, str(known.get("__package__") or ""))
+
+    def _taken(self, module: Any, code: CodeType) -> Iterator[bytes]:
+        if isinstance(module, ModuleType) and module_code(module):
+            for name, value in attributes_of(module, code):  # some may have but the name in common
+                yield name.encode()
+                yield from self._attribute(value)
+                if str(getattr(value, "__name__", "")).startswith(f"{module.__name__}."):
+                    yield from self._taken(value, code)
+
+    def _imported(self, code: CodeType, package: str) -> Iterator[bytes]:
+        for name in imports_of(code, package):
+            yield from self._module(name)
+
+    def _module(self, module: str | ModuleType) -> Iterator[bytes]:
+        name = module if isinstance(module, str) else module.__name__
+        yield name.encode()
+        code = module_code(module)
+        if code is not None and name not in self._modules:
+            self._modules.add(name)
+            yield from self.parts(code)
+            is_package = hasattr(sys.modules.get(name), "__path__")
+            yield from self._imported(code, name if is_package else name.rpartition(".")[0])
 
     def _builtin(self, function: Any) -> Iterator[bytes]:
         yield name_of(function).encode()
@@ -168,7 +203,7 @@ class _Walk:
 
     def _class(self, value: Any) -> Iterator[bytes]:
         yield f"{value.__module__}.{value.__qualname__}".encode()
-        if self._is_at_home(value):
+        if is_own(value):
             yield from self._all(value.__bases__)
             own = {name: each for name, each in vars(value).items() if name not in _NO_CODE}
             for name, each in sorted(own.items(), key=lambda item: item[0]):
@@ -176,7 +211,7 @@ class _Walk:
                 yield from self._attribute(each)
 
     def _attribute(self, value: Any) -> Iterator[bytes]:
-        """Of a class: what Python puts there of its own cannot be pickled, and says nothing."""
+        """Of a class or module: what cannot be pickled, such as what Python puts there, is left."""
         try:
             yield from list(self.parts(value))
         except SweepError:
@@ -205,35 +240,6 @@ class _Walk:
             lists = [each if i < 3 else each and list(each) for i, each in enumerate(saved[:5])]
             yield from self._all(lists)
 
-    def _is_at_home(self, value: Any) -> bool:
-        """Whether its code is the user's: of the package itself the version tells."""
-        package = str(value.__module__).partition(".")[0]
-        if package == "__main__":  # whatever program has run it, such as pytest
-            return True
-        return package == self._home != _OURS and not _is_installed(value.__module__)
-
 
 def _state_of(value: Any) -> Iterable[tuple[str, Any]]:
     return getattr(value, "__dict__", {}).items()
-
-
-def _is_installed(module: str) -> bool:
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:
-        return module in sys.builtin_module_names
-    folder = Path(file).resolve().parent
-    return bool(_SITES & set(folder.parts)) or folder.is_relative_to(_STANDARD)
-
-
-def _globals_of(code: CodeType) -> list[str]:
-    """Names of globals that code and the functions within it load, sorted."""
-    names = {
-        step.argval for step in dis.get_instructions(code) if step.opname in _LOADS and step.argval
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names.update(_globals_of(constant))
-    return sorted(names)
-
-
-_LOADS = ("LOAD_GLOBAL", "LOAD_NAME")

@@ -5,13 +5,14 @@ Owns the table of its cells and how a person reads it. Runs nothing, writes no f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from keras_initscope.sweeps.cells import ERROR, Cell, Plain
 from keras_initscope.sweeps.store import Outcome
-from keras_initscope.text import aligned, cell_text, shortened
+from keras_initscope.text import aligned, bulleted, cell_text, shortened
 
 Row = Mapping[str, Plain | None]
 
@@ -44,7 +45,7 @@ class SweepResult:
         return tuple(row for row in self.rows if not row[ERROR])
 
     def __str__(self) -> str:
-        return rows_text(self.rows)
+        return rows_text(self.rows) + errors_text(self.rows)
 
 
 def rows_of(cells: Sequence[Cell], outcomes: Sequence[Outcome]) -> tuple[Row, ...]:
@@ -62,6 +63,15 @@ def rows_text(rows: Sequence[Row]) -> str:
     cells = [[_text(row[name]) for name in shown] for row in rows]
     left = [any(isinstance(row[name], str) for row in rows) for name in shown]
     return aligned(shown, cells, left)
+
+
+def errors_text(rows: Sequence[Row]) -> str:
+    """Each different error in full, and how many cells have it; empty where there is none."""
+    counts = Counter(str(row[ERROR]) for row in rows if row[ERROR])
+    points = bulleted(
+        f"{count} {'cell' if count == 1 else 'cells'}: {error}" for error, count in counts.items()
+    )
+    return f"\n\n{points}" if points else ""
 
 
 def _text(value: Plain | None) -> str:

@@ -13,7 +13,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from keras_initscope.sweeps.cells import Cell, Plain, SweepError, checked_cells, line_of
+import keras
+
+from keras_initscope.sweeps.cells import (
+    Cell,
+    Plain,
+    SweepError,
+    checked_cells,
+    checked_entries,
+    line_of,
+)
 from keras_initscope.sweeps.hparams import HParams
 from keras_initscope.sweeps.identity import Identity, fingerprint, name_of, versions
 from keras_initscope.sweeps.result import SweepResult, rows_of
@@ -46,9 +55,10 @@ def sweep(
     of Ray, gets as many cells at a time as there are workers.) A second start with the same
     `log_dir` runs what is missing and what failed. So that no old result passes for a new one, the
     directory belongs to the function: its code with the globals, defaults and variables that it
-    uses and the functions of the same top-level package that it calls; `depends_on`; and the
-    versions of Python, NumPy, Keras and this package. `sweep.json` says what they were. A change of
-    other packages or of files that the function reads is not seen: name it in `depends_on`.
+    uses, and all code of your own that it calls, in the modules beside your script as well;
+    `depends_on`; and the versions of Python, NumPy, Keras and this package. `sweep.json` says what
+    they were. Not seen is a change of other installed packages, of files that the function reads,
+    or of a module that it imports by a name made up as it runs: name such in `depends_on`.
 
     `tensorboard --logdir LOG_DIR` shows settings and numbers on its page HParams. Texts and numbers
     that are not finite are left out there, and its parallel coordinates leave out a cell that lacks
@@ -59,20 +69,23 @@ def sweep(
             texts, numbers or truth values. Anything that cloudpickle takes, lambdas included. It is
             to draw at random from a seed in the cell alone.
         cells: Mappings of names to texts, numbers or truth values, all with the same names.
-        log_dir: Directory for the results; `None` keeps none.
+        log_dir: Directory for the results; `None` keeps none. Its `table.csv` holds the cells of
+            this call alone; what an earlier one has finished beside them stays in `cells/`.
         jobs: How many cells at once, as `n_jobs` of joblib: -1 for as many as there are cores (or
             workers of a cluster), 1 for none but this process, `None` for what
             `joblib.parallel_config` says.
         progress: Called with a line for each finished cell. `None` logs it at level INFO to the
-            logger `"keras_initscope.sweeps"`.
-        depends_on: What else the results depend on, such as the version of a data set.
+            logger `"keras_initscope.sweeps"`, and shows the progress bar of `fit` over the cells;
+            `lambda line: None` shows nothing.
+        depends_on: What else the results depend on, such as the version of a data set: a mapping
+            of names to texts, numbers or truth values.
 
     Returns:
         The table. A cell that raised, or returned something else, has its `error` there.
 
     Raises:
-        SweepError: If the cells are not plain, `log_dir` cannot be written or holds another sweep,
-            or joblib is not installed.
+        SweepError: If the cells are not plain, `log_dir` cannot be written, holds another sweep or
+            a `table.csv` of none, or joblib is not installed.
         KeyboardInterrupt: When it is interrupted; what is finished is kept.
 
     Example:
@@ -93,10 +106,10 @@ def sweep(
     assert result.rows[0]["mean_square"] < 1e-6 < 0.1 < result.rows[2]["mean_square"]
     ```
     """
+    more = _checked_dependence(depends_on)
     identity: dict[str, str] = {}
     if log_dir is not None:
-        identity = {"function": name_of(function), "code": fingerprint(function)}
-        identity |= {name: repr(value) for name, value in (depends_on or {}).items()}
+        identity = {"function": name_of(function), "code": fingerprint(function), **more}
     return run(function, cells, identity, log_dir, jobs, progress)
 
 
@@ -107,30 +120,49 @@ def run(
     log_dir: str | Path | None,
     jobs: int | None,
     progress: Progress | None,
+    meaning: Callable[[Cell], Identity] = lambda cell: {},
 ) -> SweepResult:
-    """As `sweep`, with what identifies it already known."""
+    """As `sweep`, with what identifies it, and what a cell's values stand for, already known."""
     if jobs is not None and (type(jobs) is not int or jobs == 0):
         raise SweepError(
             f"`jobs` must be a number of processes, -1 for all cores or None. Received: {jobs!r}."
         )
+    if not callable(function):
+        raise SweepError(
+            f"A sweep needs a function to call for each cell. Received: {function!r} (of type "
+            f"{type(function).__name__})."
+        )
     checked = checked_cells(cells)
     tell = progress or _LOGGER.info
+    bar = None if progress else keras.utils.Progbar(len(checked), unit_name="cell")
     if log_dir is None:
-        outcomes = _Course(checked, {}, tell).run(function, jobs)
+        outcomes = _Course(checked, {}, tell, bar).run(function, jobs)
         return SweepResult(settings=tuple(checked[0]), rows=rows_of(checked, outcomes))
-    store = Store(log_dir, {**identity, **versions()}, tell)
+    store = Store(log_dir, {**identity, **versions()}, tell, meaning)
     page = HParams(store.folder, checked)
-    course = _Course(checked, store.finished(checked), tell)
+    course = _Course(checked, store.finished(checked), tell, bar)
 
     def keep(cell: Cell, outcome: Outcome) -> None:
+        store.write(cell, outcome)  # first, so that no page of TensorBoard's can lose it
         page.write(cell, outcome)
-        store.write(cell, outcome)
 
     for outcome in course.known.values():
         page.describe(outcome.result)
     rows = rows_of(checked, course.run(function, jobs, keep))
     files = (store.write_table(rows), store.folder)
     return SweepResult(settings=tuple(checked[0]), rows=rows, files=files)
+
+
+def _checked_dependence(depends_on: Any) -> dict[str, str]:
+    """By names of their own, so that none is that of something which is seen anyway."""
+    if not isinstance(depends_on, Mapping | None):
+        raise SweepError(
+            "`depends_on` must be a mapping of names to texts, numbers or truth values. Received: "
+            f"{depends_on!r} (of type {type(depends_on).__name__}). Write it as "
+            '{"data": "version 2"}.'
+        )
+    plain = checked_entries("`depends_on`", depends_on or {})
+    return {f"depends_on {name}": repr(value) for name, value in plain.items()}
 
 
 class _Course:
@@ -140,14 +172,20 @@ class _Course:
         cells: All cells.
         known: Number of each cell that is finished to its outcome.
         tell: Takes a line.
+        bar: Of Keras, over all cells, or `None`.
     """
 
     def __init__(
-        self, cells: tuple[dict[str, Plain], ...], known: dict[int, Outcome], tell: Progress
+        self,
+        cells: tuple[dict[str, Plain], ...],
+        known: dict[int, Outcome],
+        tell: Progress,
+        bar: Any,
     ) -> None:
         self.known = known
         self._cells = cells
         self._tell = tell
+        self._bar = bar
         self._started = time.monotonic()
         self._before = len(known)
 
@@ -160,14 +198,17 @@ class _Course:
         """The outcomes of all cells, in their order."""
         if self._before:
             self._tell(f"{self._before} of {len(self._cells)} cells are finished already")
+        self._show()
         try:
             if isinstance(function, Grouped):
                 self._run_groups(function, jobs, keep)
             with closing(run_all(function, self._missing, jobs)) as coming:
                 for number, outcome in coming:
                     self._note(number, outcome, keep)
-        except KeyboardInterrupt:
-            self._tell(f"stopped: {len(self.known)} of {len(self._cells)} cells are finished")
+        except BaseException as error:
+            self._show(is_over=True)
+            if isinstance(error, KeyboardInterrupt):
+                self._tell(f"stopped: {len(self.known)} of {len(self._cells)} cells are finished")
             raise
         return [self.known[number] for number in range(len(self._cells))]
 
@@ -189,6 +230,13 @@ class _Course:
         keep(self._cells[number], outcome)
         self.known[number] = outcome
         self._tell(self._line(self._cells[number], outcome))
+        self._show()
+
+    def _show(self, is_over: bool | None = None) -> None:
+        if self._bar is not None:
+            failed = sum(bool(outcome.error) for outcome in self.known.values())
+            values = [("failed", failed)] if failed else []
+            self._bar.update(len(self.known), values, finalize=is_over)
 
     def _line(self, cell: Cell, outcome: Outcome) -> str:
         total, count = len(self._cells), len(self.known)

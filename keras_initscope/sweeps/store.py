@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +46,34 @@ class Store:
         log_dir: Directory; made if need be.
         identity: What results depend on beside the cell.
         tell: Takes a line about a file that cannot be used.
+        meaning: What a cell's values stand for, of which those of other cells do not depend.
 
     Raises:
-        SweepError: If the directory cannot be written, or holds another sweep.
+        SweepError: If the directory cannot be written, or holds another sweep or a table of none.
     """
 
     def __init__(
-        self, log_dir: str | Path, identity: Identity, tell: Callable[[str], None]
+        self,
+        log_dir: str | Path,
+        identity: Identity,
+        tell: Callable[[str], None],
+        meaning: Callable[[Cell], Identity] = lambda cell: {},
     ) -> None:
+        if not isinstance(log_dir, str | PathLike):
+            raise SweepError(
+                f"`log_dir` must be the path of a directory, or None. Received: {log_dir!r}."
+            )
         self.folder = Path(log_dir)
         self._tell = tell
+        self._meaning = meaning
         self._identity = dict(identity)
         self._digest = hashlib.sha256(repr(sorted(self._identity.items())).encode()).hexdigest()[
             :16
         ]
         self._cells = self.folder / "cells"
         self._about = self.folder / "sweep.json"
+        self._table = self.folder / "table.csv"
+        self._check_ours()
         self._open()
 
     def finished(self, cells: Sequence[Cell]) -> dict[int, Outcome]:
@@ -74,18 +87,30 @@ class Store:
             "format": _FORMAT,
             "sweep": self._digest,
             "cell": dict(cell),
+            "meaning": dict(self._meaning(cell)),
             **asdict(outcome),
         }
         _write_whole(self._path(cell), json.dumps(content) + "\n")
 
     def write_table(self, rows: Sequence[Mapping[str, Plain | None]]) -> Path:
-        """The table as comma-separated values; empty where there is nothing."""
-        path = self.folder / "table.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
+        """The table as comma-separated values; empty where there is nothing.
+
+        It holds these rows alone, in place of those of an earlier call.
+        """
+        with self._table.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        return path
+        return self._table
+
+    def _check_ours(self) -> None:
+        for path in (self._about, self._table):
+            _check_file(path)
+        if self._table.exists() and not self._about.exists():
+            raise SweepError(
+                f"{str(self._table)!r} is not of a sweep, for there is no {self._about.name} "
+                "beside it, and would be overwritten. Name another `log_dir`, or move that file."
+            )
 
     def _open(self) -> None:
         try:
@@ -118,6 +143,7 @@ class Store:
 
     def _read(self, cell: Cell) -> Outcome | None:
         path = self._path(cell)
+        _check_file(path)
         if not path.exists():
             return None
         content = _loaded(path)
@@ -134,10 +160,21 @@ class Store:
         if not is_ours:
             self._tell(f"{path} is not a whole result of this sweep: its cell is run again")
             return None
+        if content.get("meaning", {}) != dict(self._meaning(cell)):
+            self._tell(f"{path} is of another function by the same name: its cell is run again")
+            return None
         return None if outcome.error else outcome
 
     def _path(self, cell: Cell) -> Path:
         return self._cells / f"{key_of(cell)}.json"
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise SweepError(
+            f"A sweep keeps a file at {str(path)!r}, where there is a directory. Move it, or name "
+            "another `log_dir`."
+        )
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -154,3 +191,8 @@ def _loaded(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # no JSON, or no text at all
         return None
+    except OSError as error:
+        raise SweepError(
+            f"{str(path)!r} of this sweep cannot be read: {error.strerror or error}. Make it "
+            "readable, or name another `log_dir`."
+        ) from error

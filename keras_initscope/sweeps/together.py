@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import keras
 
 from keras_initscope.sweeps.alike import AloneError, kind_of
-from keras_initscope.sweeps.cells import Cell, Plain, checked_result, key_of
+from keras_initscope.sweeps.cells import Cell, Plain, checked_result, key_of, words_of
 from keras_initscope.sweeps.data import parts_of
 from keras_initscope.sweeps.store import Outcome
 from keras_initscope.sweeps.trial import ALONE, Trial
@@ -86,7 +86,7 @@ class Together:
                     found = self._trained(group, left)
                 except AloneError as reason:
                     left |= dict.fromkeys(numbers, str(reason))
-                except Exception as error:  # code of the user's, and operations of TensorFlow's
+                except (Exception, SystemExit) as error:  # the user's code, TensorFlow's operations
                     left |= dict.fromkeys(numbers, _in_short(error))
                 else:
                     seconds = (time.perf_counter() - started) / len(group)
@@ -106,7 +106,7 @@ class Together:
                 kinds.setdefault(kind_of(network.model), []).append(network)
             except AloneError as reason:
                 left[number] = str(reason)
-            except Exception as error:  # it is the user's, and is told when the cell runs alone
+            except (Exception, SystemExit) as error:  # the user's, told when the cell runs alone
                 left[number] = _in_short(error)
         groups = [group for kind in kinds.values() for group in self._cut(kind)]
         for (lonely,) in (group for group in groups if len(group) == 1):
@@ -172,6 +172,6 @@ def _pieces(values: list[_T], size: int) -> Iterator[list[_T]]:
         yield values[start : start + size]
 
 
-def _in_short(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
+def _in_short(error: BaseException) -> str:
+    lines = words_of(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, isfinite, nan
 from typing import Any
+from weakref import WeakSet
 
 import keras
 
@@ -21,6 +22,8 @@ from keras_initscope.sweeps.grid import Grid, Training
 
 #: Seeds are the process's own: where a backend of joblib runs cells as threads, one at a time.
 ALONE = threading.Lock()
+#: Models that `build` has returned in this process, and their layers.
+_RETURNED: WeakSet[Any] = WeakSet()
 _JUDGED = 256  # examples at once
 
 
@@ -71,6 +74,7 @@ class Trial:
                 f"`build` must return a Keras model. Received: {model!r} (of type "
                 f"{type(model).__name__})."
             )
+        _check_new(model)
         _compile(model, self.training, learning_rate)
         return model
 
@@ -89,6 +93,19 @@ class _Course(keras.callbacks.Callback):
         self.loss = float((logs or {}).get("loss", nan))
         if self._taken == self._steps or not isfinite(self.loss):
             self.model.stop_training = True
+
+
+def _check_new(model: Any) -> None:
+    """Of each network and layer it is known whether an earlier one of this process trained it."""
+    layers = [model, *model._flatten_layers(include_self=False)]
+    for layer in layers:
+        if layer in _RETURNED and (layer is model or layer.trainable_variables):
+            raise SweepError(
+                "`build` must return a new model with new layers each time. Received: "
+                f"{type(layer).__name__} {layer.name!r}, which it has returned before, so that "
+                "this network would go on from where that one has come to. Make it within `build`."
+            )
+    _RETURNED.update(layers)
 
 
 def _compile(model: Any, training: Training, learning_rate: float) -> None:

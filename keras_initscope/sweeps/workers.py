@@ -17,7 +17,7 @@ from pickle import PicklingError
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
-from keras_initscope.sweeps.cells import Cell, SweepError, checked_result
+from keras_initscope.sweeps.cells import Cell, SweepError, checked_result, words_of
 from keras_initscope.sweeps.store import Outcome
 
 _DIED = (
@@ -141,7 +141,9 @@ def _run(
         outcome = Outcome(
             result=checked_result(function(**cell), cell), seconds=time.perf_counter() - started
         )
-    except Exception as error:  # the function is the user's and may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the function is the user's and may raise anything: SystemExit
         outcome = Outcome(
             result={},
             error=_one_line(error),
@@ -173,8 +175,8 @@ def _place() -> tuple[str, int]:
     return socket.gethostname(), os.getpid()
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {words_of(error)}".split())
 
 
 def _joblib() -> ModuleType:

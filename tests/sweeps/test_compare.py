@@ -85,6 +85,71 @@ def test_a_grid_that_does_not_fit_is_refused(grid, words):
         compare(lambda width=3: stack(width=width), (X, Y), grid, SHORT, jobs=1)
 
 
+def never(initializer="zeros"):
+    pytest.fail("nothing is built before it is checked")
+
+
+@pytest.mark.parametrize(
+    ("build", "grid", "training", "words"),
+    [
+        (stack(), {}, {}, "`build` must be a function that returns a Keras model"),
+        (
+            lambda foo, initializer: None,
+            {},
+            {},
+            r"`build` needs \['foo'\], which the grid does not",
+        ),
+        (lambda seed: None, {}, {}, r"`build` needs \['seed'\], which the grid does not give"),
+        (lambda initializer, /: None, {}, {}, r"needs \['initializer'\], which the grid"),
+        (never, {"seeds": (-1,)}, {}, r"Seeds must be integers from 0 to .*Received: -1\."),
+        (never, {"seeds": (0.5,)}, {}, r"Seeds must be .*Received: 0\.5\."),
+        (never, {"seeds": (2**40,)}, {}, r"Seeds must be .*Received: 1099511627776\."),
+        (never, {"learning_rates": ("a",)}, {}, "Learning rates must be .*Received: 'a'"),
+        (never, {"learning_rates": (np.nan,)}, {}, "Learning rates must be .*Received: nan"),
+        (
+            never,
+            {"initializers": {"a": keras.initializers.HeNormal()}},
+            {},
+            r"must stand for functions .* \(of type HeNormal\) for 'a'\. Write it as `lambda seed",
+        ),
+        (never, {}, {"optimizer": "sdg"}, r"Received: 'sdg'\. Did you mean 'sgd'"),
+        (
+            never,
+            {},
+            {"optimizer": keras.optimizers.SGD()},
+            r"\(of type SGD\)\. Write it as `lambda",
+        ),
+        (never, {}, {"loss": "nope"}, "Each loss must be one that Keras knows .*Received: 'nope'"),
+        (never, {}, {"loss": ["mse", "nope"]}, "Each loss must be .*Received: 'nope'"),
+        (never, {}, {"metrics": ("acc", "nope")}, "Each metric must be .*Received: 'nope'"),
+        (never, {}, {"metrics": "mae"}, r"in a tuple or list\. Received: 'mae'"),
+        (never, {}, {"objective": "accuracy"}, r"Received: 'accuracy', and a training without"),
+    ],
+)
+def test_what_would_fail_in_each_network_is_refused_before_the_first(build, grid, training, words):
+    with pytest.raises(SweepError, match=words):
+        compare(build, (X, Y), Grid(**grid), Training(**{"loss": "mse", **training}), jobs=1)
+
+
+def test_an_objective_that_no_column_has_is_told():
+    training = Training(loss="mse", metrics=("mae",), epochs=1, look=False, objective="mea")
+    result = compare(lambda: stack(), (X, Y), Grid(learning_rates=(0.1,)), training, jobs=1)
+    assert "No column is named 'mea', to rank by. There are ['loss', 'mae', " in str(result)
+
+
+def test_each_different_error_is_shown_whole():
+    def build(depth):
+        raise RuntimeError("the network has " + "very " * 20 + "many layers, such as " + str(depth))
+
+    grid = Grid(depths=(1, 2), learning_rates=(0.1,), seeds=(0, 1))
+    lines = str(compare(build, (X, Y), grid, SHORT, jobs=1)).splitlines()
+    very = "very " * 20
+    assert lines[-2:] == [
+        f"- 2 cells: RuntimeError: the network has {very}many layers, such as {depth}"
+        for depth in (1, 2)
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -92,11 +157,55 @@ def test_a_grid_that_does_not_fit_is_refused(grid, words):
         ((X, Y, X, Y), r"Received: a tuple of 4\."),
         ((X, Y[:5]), r"as many examples, and at least one\. Received: \[5, 96\]"),
         ((X[:0], Y[:0]), r"Received: \[0\]"),
+        (([[1, 2], [3]], [1, 2]), r"rows of the same length\. NumPy says"),
+        ((3.0, 4.0), r"Received: 3\.0 \(of type float\) in place of an array"),
+        (([], []), r"Received: \[0\]"),
+        (iter([(X, Y)]), r"or a generator give the arrays\. Received: list_iterator"),
     ],
 )
 def test_data_that_is_none_is_refused(data, words):
     with pytest.raises(SweepError, match=words):
         compare(stack, data, Grid(), SHORT, jobs=1)
+
+
+def test_lists_of_numbers_are_arrays():
+    grid = Grid(initializers=("he_normal",), activations=("tanh",), learning_rates=(0.1,))
+    arrays, lists = (
+        compare(stack, data, grid, SHORT, jobs=1) for data in ((X, Y), (X.tolist(), Y.tolist()))
+    )
+    assert arrays.failed == ()
+    assert arrays.rows == lists.rows
+    two = compare(stack, (X[:2].tolist(), Y[:2].tolist()), grid, SHORT, jobs=1)
+    assert two.rows == compare(stack, (X[:2], Y[:2]), grid, SHORT, jobs=1).rows
+
+
+def test_lists_of_arrays_are_several_inputs_and_targets():
+    def build():
+        inputs = [keras.Input((8,)) for _ in range(2)]
+        names = ("one", "other")
+        outputs = [
+            keras.layers.Dense(1, name=name)(each) for name, each in zip(names, inputs, strict=True)
+        ]
+        return keras.Model(inputs, outputs)
+
+    training = Training(loss=["mse", "mae"], epochs=1, look=False)
+    grid = Grid(learning_rates=(0.1,))
+    bare = compare(build, ([X, X], [Y, Y]), grid, training, jobs=1)
+    assert bare.failed == ()
+    pairs = ([X, X], [Y, Y]), ([X, X], [Y, Y])
+    assert compare(build, pairs, grid, training, jobs=1).rows == bare.rows
+
+
+def test_data_that_cannot_be_loaded_is_loaded_once():
+    calls = []
+
+    def data():
+        calls.append(1)
+        raise OSError("no file")
+
+    result = compare(stack, data, Grid(), SHORT, jobs=1)
+    assert {row["error"] for row in result.rows} == {"OSError: no file"}
+    assert calls == [1]
 
 
 def test_the_losses_are_those_of_the_examples_to_judge_by():
@@ -152,12 +261,41 @@ def test_a_network_that_fails_says_why(build, words):
     assert "1 of 1 networks failed." in str(result)
 
 
+MODEL, SHARED = stack(), keras.layers.Dense(16)
+
+
+@pytest.mark.parametrize(
+    ("again", "named"),
+    [
+        (lambda: MODEL, "Sequential"),
+        (lambda: keras.Sequential([keras.Input((8,)), SHARED, keras.layers.Dense(1)]), "Dense"),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_network_that_was_trained_before_is_refused(again, named, together):
+    training = Training(loss="mse", epochs=1, look=False, together=together)
+    rates = Grid(learning_rates=(0.1, 0.01, 0.2))
+    result = compare(lambda: again(), (X, Y), rates, training, jobs=1)
+    words = f"`build` must return a new model with new layers each time. Received: {named}"
+    assert all(words in row["error"] for row in result.rows[1:])
+
+
+def test_layers_that_are_not_trained_may_be_shared():
+    frozen = keras.layers.Dense(16)
+    frozen.trainable = False
+
+    def build():
+        return keras.Sequential([keras.Input((8,)), frozen, keras.layers.Dense(1)])
+
+    assert compare(build, (X, Y), Grid(), SHORT, jobs=1).failed == ()
+
+
 def test_a_loss_that_keras_would_change_on_the_way_is_refused():
     with pytest.raises(SweepError, match="to another process as it is"):
         compare(stack, (X, Y), None, Training(loss=keras.losses.Huber(0.25)), jobs=1)
     training = Training(loss=keras.losses.Huber(), metrics=[keras.metrics.AUC(name="auc")])
-    result = compare(stack, (X, Y > 0), Grid(seeds=(1.5,)), training, jobs=1)
-    assert len(result.failed) == len(result.rows)  # for the seed alone, which is none
+    result = compare(lambda: 3, (X, Y > 0), Grid(), training, jobs=1)
+    assert len(result.failed) == len(result.rows)  # for there is no model
 
 
 def test_what_was_wrong_at_the_start_stands_beside_what_came_of_it():
@@ -207,15 +345,31 @@ def test_the_same_comparison_goes_on_and_another_one_does_not(tmp_path):
     again = compare(stack, (X, Y), grid, SHORT, tmp_path, 1, lines.append)
     assert again.rows == first.rows
     assert lines == ["2 of 2 cells are finished already"]
-    other = Grid(depths=(1,), learning_rates=(0.1,), initializers={"mine": lambda seed: "zeros"})
     for name, changed in {
         "build": (lambda depth, initializer, activation: stack(depth=depth), (X, Y), grid, SHORT),
         "data": (stack, (X, -Y), grid, SHORT),
         "training": (stack, (X, Y), grid, Training(loss="mse", epochs=3, look=False)),
-        "named": (stack, (X, Y), other, SHORT),
     }.items():
         with pytest.raises(SweepError, match=f"another sweep: {name} was"):
             compare(*changed, tmp_path, 1)
+
+
+def test_a_name_more_keeps_the_others_and_one_that_has_changed_is_run_again(tmp_path):
+    def run(**makers):
+        lines = []
+        grid = Grid(initializers=makers, activations=("tanh",), learning_rates=(0.1,))
+        result = compare(stack, (X, Y), grid, SHORT, tmp_path, 1, lines.append)
+        return {row["initializer"]: row["loss"] for row in result.rows}, lines
+
+    he, zeros = (lambda seed: "he_normal"), (lambda seed: "zeros")
+    first, _ = run(a=he, b=zeros)
+    grown, lines = run(a=he, b=zeros, c=zeros)
+    assert (lines[0], len(lines)) == ("2 of 3 cells are finished already", 2)
+    assert {**grown, **first} == grown
+    changed, lines = run(a=he, b=zeros, c=he)
+    assert "is of another function by the same name: its cell is run again" in lines[0]
+    assert (lines[1], len(lines)) == ("2 of 3 cells are finished already", 3)
+    assert changed["c"] == changed["a"] != grown["c"]
 
 
 def test_neither_order_nor_neighbours_matter(tmp_path):

@@ -100,6 +100,104 @@ def test_a_function_that_calls_itself_ends():
     assert fingerprint(down) == fingerprint(down)
 
 
+def left(x):
+    return x
+
+
+def right(x):
+    return -x
+
+
+def test_what_is_met_again_is_told_from_other_things_met_before():
+    table = {"a": left, "b": right, "c": left}
+    assert fingerprint(table) == fingerprint(dict(table))
+    assert fingerprint(table) != fingerprint({**table, "c": right})
+
+
+def test_equal_tuples_need_not_be_the_same_object():
+    one = (1, "a")
+    assert fingerprint([one, one]) == fingerprint([one, tuple(iter(one))])
+
+
+NETS = """
+import threading
+from deeper import FACTOR
+WIDTH = {width}
+nets = threading.Lock()
+def value(x={default}):
+    return WIDTH
+"""
+MAIN = """
+import sys
+import nets
+import parts.inner
+from nets import value
+from keras_initscope.sweeps.identity import fingerprint
+
+def by_attribute():
+    return nets.value()
+
+def by_name():
+    return value()
+
+def within():
+    from nets import value
+    return value()
+
+def by_any_name(name):
+    return getattr(nets, name)()
+
+def of_a_package():
+    return parts.inner.RATE
+
+nets.WIDTH = int(sys.argv[1])
+for each in (by_attribute, by_name, within, by_any_name, of_a_package):
+    print(fingerprint(each))
+"""
+
+
+def of_a_project(folder, mutated=0, **changed):
+    """Fingerprints of the functions of a script that has modules beside it."""
+    numbers = {"width": 3, "default": 4, "factor": 5, "rate": 6, **changed}
+    (folder / "parts").mkdir(exist_ok=True)
+    files = {
+        "main.py": MAIN,
+        "nets.py": NETS.format(**numbers),
+        "deeper.py": f"FACTOR = {numbers['factor']}\n",
+        "parts/__init__.py": "",
+        "parts/inner.py": f"RATE = {numbers['rate']}\n",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    command = [sys.executable, "main.py", str(mutated)]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.split()
+
+
+@pytest.mark.slow
+def test_modules_beside_the_script_are_the_users_own(tmp_path):
+    first = of_a_project(tmp_path)
+    assert of_a_project(tmp_path) == first  # now from the compiled files
+
+    def moved(**changed):
+        return [a != b for a, b in zip(first, of_a_project(tmp_path, **changed), strict=True)]
+
+    assert moved(width=33) == [True, False, True, True, False]  # `value` is given another one
+    assert moved(mutated=1) == [True, True, False, False, False]
+    assert moved(default=44) == [True, True, True, True, False]
+    assert moved(factor=55) == [True, False, True, True, False]
+    assert moved(rate=66) == [False, False, False, False, True]
+
+
+class Ring:
+    def __init__(self):
+        self.members = {self}
+
+
+def test_a_set_within_itself_ends():
+    assert fingerprint(Ring()) == fingerprint(Ring())
+
+
 def test_what_nobody_can_tell_apart_is_refused():
     with pytest.raises(SweepError, match=r"Nobody can tell whether <unlocked _thread\.lock"):
         fingerprint(closing_over(threading.Lock()))

@@ -58,10 +58,30 @@ def test_rows_are_in_the_order_of_the_cells(tmp_path):
     assert "error" not in str(result)
 
 
-def test_lines_are_logged_where_nobody_takes_them(caplog):
+def test_lines_are_logged_and_a_bar_is_shown_where_nobody_takes_them(caplog, capsys):
     caplog.set_level(logging.INFO, "keras_initscope.sweeps")
     sweep(lambda a: {"b": a}, [{"a": 1}], jobs=1)
     assert caplog.messages == ["1/1  a=1: b=1"]
+    shown = capsys.readouterr().out
+    assert "0/1" in shown
+    assert "1/1" in shown
+    assert "/cell" in shown
+    assert shown.endswith("\n")
+
+
+def test_the_bar_counts_what_is_finished_already_and_what_failed(tmp_path, capsys):
+    (tmp_path / "fail").touch()
+    for _ in range(2):
+        sweep(noting(tmp_path), CELLS, tmp_path / "logs", jobs=1)
+        assert "failed: 2" in capsys.readouterr().out
+    run(noting(tmp_path), log_dir=tmp_path / "logs")
+    assert capsys.readouterr().out == ""
+    (tmp_path / "fail").unlink()
+    sweep(noting(tmp_path), CELLS, tmp_path / "logs", jobs=1)
+    shown = capsys.readouterr().out
+    assert "4/6" in shown
+    assert "0/6" not in shown
+    assert "failed" not in shown
 
 
 def test_a_failing_cell_is_told_and_stops_no_other(tmp_path):
@@ -188,8 +208,31 @@ def test_another_function_does_not_take_its_results(tmp_path):
 def test_what_else_results_depend_on_is_compared(tmp_path):
     cells = [{"a": 3}]
     sweep(scaled(2), cells, tmp_path, 1, depends_on={"data": "v1"})
-    with pytest.raises(SweepError, match=r"another sweep: data was \"'v1'\" and is \"'v2'\"\."):
+    with pytest.raises(
+        SweepError, match=r"another sweep: depends_on data was \"'v1'\" and is \"'v2'\"\."
+    ):
         sweep(scaled(2), cells, tmp_path, 1, depends_on={"data": "v2"})
+
+
+@pytest.mark.parametrize("name", ["code", "function", "python"])
+def test_no_name_there_hides_what_is_seen_anyway(tmp_path, name):
+    sweep(scaled(2), [{"a": 3}], tmp_path, 1, depends_on={name: "v1"})
+    with pytest.raises(SweepError, match=r"another sweep: code was '\w{16}'"):
+        sweep(scaled(3), [{"a": 3}], tmp_path, 1, depends_on={name: "v1"})
+    with pytest.raises(SweepError, match=f"another sweep: depends_on {name} was"):
+        sweep(scaled(2), [{"a": 3}], tmp_path, 1, depends_on={name: "v2"})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["x"], r"must be a mapping of names .*Received: \['x'\] \(of type list\)"),
+        ({"data": [1]}, r"`depends_on` must have texts, .* Received: data=\[1\]"),
+    ],
+)
+def test_what_is_no_dependence_is_refused(given, words):
+    with pytest.raises(SweepError, match=words):
+        sweep(pytest.fail, [{"a": 3}], jobs=1, depends_on=given)
 
 
 def test_who_it_belongs_to_can_be_read_and_is_mended(tmp_path):
@@ -205,6 +248,7 @@ def test_who_it_belongs_to_can_be_read_and_is_mended(tmp_path):
         "1 of 1 cells are finished already",
     ]
     about.unlink()
+    (tmp_path / "table.csv").unlink()
     _, lines = run(scaled(5), [{"a": 3}], tmp_path)  # no word of whose it was: but each file knows
     assert "is not a whole result of this sweep" in lines[0]
 
@@ -217,6 +261,8 @@ def test_who_it_belongs_to_can_be_read_and_is_mended(tmp_path):
         ({"b": None}, "Received: b=None"),
         ({3: 1.0}, "names that are texts other than 'error'. Received: 3"),
         ({"error": "x"}, "Received: 'error'"),
+        ({"b": "\ud800"}, "Received: b='\\ud800', which has half a character"),
+        ({"b": 10**5000}, "whole numbers of at most 10000 bits. Received: one of 16610 as b"),
         ({"a": 1}, "has the names ['a'], which the cell has as well"),
     ],
 )
@@ -226,9 +272,55 @@ def test_a_result_that_is_none_fails_its_cell_alone(returned, words):
     assert len(result.finished) == 1
 
 
+class NoTextError(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (SystemExit(3), "SystemExit: 3"),
+        (NoTextError(), "NoTextError: (it cannot be shown: its text raises RuntimeError)"),
+        (ValueError("half \ud800"), "ValueError: half \\ud800"),
+    ],
+)
+def test_whatever_a_cell_raises_fails_it_alone(tmp_path, error, words):
+    def function(a):
+        if a:
+            raise error
+        return {"b": 1}
+
+    result, _ = run(function, [{"a": 1}, {"a": 0}], tmp_path)
+    assert [row["error"] for row in result.rows] == [words, ""]
+
+
+def test_a_number_that_is_too_large_for_the_page_is_kept(tmp_path):
+    result, _ = run(lambda a: {"b": a * 10**400}, [{"a": 1}, {"a": 2}], tmp_path)
+    assert result.rows[1]["b"] == 2 * 10**400
+    _, lines = run(lambda a: {"b": a * 10**400}, [{"a": 1}, {"a": 2}], tmp_path)
+    assert lines == ["2 of 2 cells are finished already"]
+
+
+def test_a_result_is_kept_before_the_page_is_written(tmp_path, monkeypatch):
+    def broken(*args):
+        raise OSError("no page")
+
+    monkeypatch.setattr("keras_initscope.sweeps.running.HParams.write", broken)
+    with pytest.raises(OSError, match="no page"):
+        run(lambda a: {"b": a}, [{"a": 1}], tmp_path)
+    monkeypatch.undo()
+    assert run(lambda a: {"b": a}, [{"a": 1}], tmp_path)[1] == ["1 of 1 cells are finished already"]
+
+
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
+        ([{"a": "\ud800"}], r"texts that UTF-8 can write\. Received: a='\\ud800'"),
+        ([{"\ud800": 1}], "names that are texts"),
+        ([{"a": -(10**400)}], r"at most 308 digits\. Received: one of 1329 bits as a"),
+        ([{"a": 10**5000}], r"at most 10000 bits\. Received: one of 16610 as a"),
+        (3, r"must be a list of mappings .* Received: 3 \(of type int\)"),
         ([], "at least one cell"),
         ([3], r"mapping of the function's arguments\. Received: 3 as cell 0"),
         ([{"a": 1}, {"b": 1}], r"same names\. Received: \['a'\] in cell 0, \['b'\] in cell 1"),
@@ -248,6 +340,13 @@ def test_a_number_of_jobs_that_is_none_is_refused(jobs):
         sweep(pytest.fail, CELLS, jobs=jobs)
 
 
+def test_what_is_no_function_or_path_is_refused():
+    with pytest.raises(SweepError, match=r"needs a function .* Received: 3 \(of type int\)"):
+        sweep(3, CELLS, jobs=1)
+    with pytest.raises(SweepError, match=r"the path of a directory, or None\. Received: 3"):
+        sweep(scaled(1), CELLS, 3, jobs=1)
+
+
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SweepError, match="`log_dir` must be a directory that can be written"):
@@ -259,3 +358,30 @@ def test_the_table_is_a_file(tmp_path):
     lines = result.files[0].read_text(encoding="utf-8").splitlines()
     assert lines[:2] == ["a,b,text,number,error", "1,x,x,0.25,"]
     assert len(lines) == 7
+
+
+def test_the_table_holds_what_was_asked_for_now_and_the_rest_is_kept(tmp_path):
+    run(noting(tmp_path), log_dir=tmp_path / "logs")
+    result, _ = run(noting(tmp_path), CELLS[:2], tmp_path / "logs")
+    assert len(result.files[0].read_text(encoding="utf-8").splitlines()) == 3
+    _, lines = run(noting(tmp_path), log_dir=tmp_path / "logs")
+    assert lines == ["6 of 6 cells are finished already"]
+
+
+def test_a_table_of_others_is_not_overwritten(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("mine", encoding="utf-8")
+    with pytest.raises(SweepError, match=r"is not of a sweep, for there is no sweep\.json"):
+        run(scaled(2), [{"a": 1}], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    assert table.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("name", ["sweep.json", "table.csv", "cell"])
+def test_a_directory_in_place_of_a_file_is_refused(tmp_path, name):
+    run(noting(tmp_path), CELLS, tmp_path / "logs")
+    path = cell_files(tmp_path / "logs")["2x"] if name == "cell" else tmp_path / "logs" / name
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SweepError, match=f"keeps a file at .*{path.name}', where there is a dir"):
+        run(noting(tmp_path), CELLS, tmp_path / "logs")
