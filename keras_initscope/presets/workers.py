@@ -5,7 +5,6 @@ Owns what happens in such a process, and the lines that it sends back.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -15,6 +14,7 @@ import joblib
 
 from keras_initscope.presets.registry import Progress, Run
 from keras_initscope.presets.result import PresetError, Result
+from keras_initscope.sweeps.workers import share_machine
 
 
 def in_processes(
@@ -59,17 +59,6 @@ def in_processes(
 def _run(
     number: int, once: Callable[[Run], Result], log_dir: Path, seed: int
 ) -> tuple[int, Result, list[str]]:
-    _share_cores()
+    share_machine()
     lines: list[str] = []
     return number, once(Run(log_dir=log_dir, seed=seed, progress=lines.append)), lines
-
-
-def _share_cores() -> None:
-    """Leave TensorFlow the threads that joblib leaves a process, and room on the GPU.
-
-    TensorFlow reads these variables when it first computes.
-    """
-    if threads := os.environ.get("OMP_NUM_THREADS"):
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", threads)
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

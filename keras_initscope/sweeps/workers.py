@@ -135,7 +135,7 @@ def _run(
 ) -> tuple[int, Outcome]:
     """In the worker: the function's outcome, whatever it raises."""
     if _place() != home:
-        _share_machine()
+        share_machine()
     started = time.perf_counter()
     try:
         outcome = Outcome(
@@ -155,11 +155,11 @@ def _run(
 
 def _run_group(function: Grouped, cells: Mapping[int, Cell], home: tuple[str, int]) -> Answer:
     if _place() != home:
-        _share_machine()
+        share_machine()
     return function.together(cells)
 
 
-def _share_machine() -> None:
+def share_machine() -> None:
     """Leave TensorFlow the threads that joblib, Dask or Ray leave all others, and room on the GPU.
 
     TensorFlow reads these variables when it first computes.
