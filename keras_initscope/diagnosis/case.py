@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from math import isfinite, log
 from typing import Any
 
@@ -183,28 +183,37 @@ def rise(values: Sequence[float]) -> float:
     count = len(values)
     if count < 2:
         return 0.0
-    chosen = np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int))
+    chosen, apart = _places(count)
     heights = logarithms([values[i] for i in chosen])
-    slope = _median_slope(chosen, heights)
-    steps = np.diff(heights) / np.diff(chosen)
+    slope = _median_slope(count, heights)
+    steps = np.diff(heights) / apart
     if len(steps) > 1:
         way = np.sign(slope)
         largest = (way * steps).argmax()
         beyond = way * (steps[largest] - np.median(np.delete(steps, largest)))
         steps[largest] -= way * min(max(0.0, beyond), _JUMP)
-        slope = _median_slope(chosen, np.concatenate([[0.0], np.cumsum(steps * np.diff(chosen))]))
+        slope = _median_slope(count, np.concatenate([[0.0], np.cumsum(steps * apart)]))
     return slope * (count - 1)
 
 
-@cache
-def _pairs(count: int) -> tuple[_Places, _Places]:
-    """The places of all pairs, at most `_POINTS` different counts of them."""
-    return np.triu_indices(count, 1)
+@lru_cache(maxsize=64)
+def _places(count: int) -> tuple[_Places, _Places]:
+    """Those of so many layers that a slope is taken from, and how far each is behind the last."""
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int))
+    return chosen, np.diff(chosen)
 
 
-def _median_slope(places: _Floats, heights: _Floats) -> float:
-    i, j = _pairs(len(places))
-    return float(np.median((heights[j] - heights[i]) / (places[j] - places[i])))
+@lru_cache(maxsize=64)
+def _pairs(count: int) -> tuple[_Places, _Places, _Places]:
+    """All pairs of the places for so many layers, by their numbers, and how far they are apart."""
+    chosen, _ = _places(count)
+    i, j = np.triu_indices(len(chosen), 1)
+    return i, j, chosen[j] - chosen[i]
+
+
+def _median_slope(count: int, heights: _Floats) -> float:
+    i, j, apart = _pairs(count)
+    return float(np.median((heights[j] - heights[i]) / apart))
 
 
 def concerned(values: Sequence[float], by: float) -> list[int]:

@@ -72,7 +72,8 @@ def little_headroom(case: Case) -> Evidence | None:
     """
     forward = [e for each in _FORWARD for e in case.snapshot.by_quantity.get(each, ())]
     ends = {each.path: LIMITS.get(each.dtype, (0.0, inf))[1] for each in case.model.layers}
-    near = [e for e in forward if ends.get(e.tap.layer, inf) / 10**HEADROOM < _greatest(e) < inf]
+    far = {path: end / 10**HEADROOM for path, end in ends.items()}
+    near = [e for e in forward if far.get(e.tap.layer, inf) < _greatest(e) < inf]
     if not near:
         return None
     first = min(near, key=lambda entry: entry.tap.depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from math import inf
 
 from keras_initscope.diagnosis.case import Case
@@ -23,25 +23,13 @@ _BACK = 8
 OWN, _PERSISTENT = 1.0, 3
 
 
-def _speeds(case: Case) -> dict[str, float]:
-    """By what share of its own size one step moves each kernel; one that is zero, without end."""
-    kernels, steps = case.at(Quantity.KERNEL), max(1, case.snapshot.info.updates)
-    found = {}
-    for path, update in case.at(Quantity.KERNEL_UPDATE).items():
-        move = update.values["root_mean_square"] / steps
-        if move > 0 and path in kernels:
-            size = kernels[path].values["root_mean_square"]
-            found[path] = move / size if size else inf
-    return found
-
-
 def is_fast(case: Case) -> bool:
     """Whether one step moves most kernels by a good part of their own size."""
-    speeds = _speeds(case)
+    speeds = case.snapshot.speeds
     return 2 * len(_fast(speeds)) > len(speeds)
 
 
-def _fast(speeds: dict[str, float]) -> dict[str, float]:
+def _fast(speeds: Mapping[str, float]) -> dict[str, float]:
     return {path: speed for path, speed in speeds.items() if WHOLE < speed < inf}
 
 
@@ -61,11 +49,11 @@ def frozen_weights(case: Case) -> Evidence | None:
     steps.
     """
     steps = max(case.model.planned_steps or 0, USUAL_STEPS)
-    reach = {path: speed * steps for path, speed in _speeds(case).items()}
+    reach = {path: speed * steps for path, speed in case.snapshot.speeds.items()}
     if not reach or max(reach.values()) >= NOTHING:
         return None
-    looks = (replace(case, snapshot=look) for look in reversed(case.earlier[-_BACK:]))
-    if any(max(_speeds(look).values(), default=0.0) * steps >= NOTHING for look in looks):
+    looks = reversed(case.earlier[-_BACK:])
+    if any(max(look.speeds.values(), default=0.0) * steps >= NOTHING for look in looks):
         return None  # the rate was greater, and has come down
     farthest = max(reach, key=lambda path: reach[path])
     return Evidence(
@@ -89,7 +77,7 @@ def thrashing_weights(case: Case) -> Evidence | None:
     Remedy: Lower the learning rate by powers of ten, or raise it from a small one over the first
     steps (warm-up).
     """
-    fast, tried = _fast(_speeds(case)), case.rehearsed
+    fast, tried = _fast(case.snapshot.speeds), case.rehearsed
     is_failing = tried[-1] >= tried[0] if tried else case.is_failing
     if not is_failing or not is_fast(case):
         return None

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from math import inf
 from operator import attrgetter
 from typing import Any
 
@@ -237,6 +238,21 @@ class Snapshot:
             for entry in entries:
                 if entry.tap.part != CANDIDATE:
                     of_layers.setdefault(entry.tap.layer, entry)
+        return found
+
+    @cached_property
+    def speeds(self) -> Mapping[str, float]:
+        """By what share of its own size one step moves each kernel; one that is zero, without end.
+
+        Kernels that did not move are left out.
+        """
+        kernels, steps = self.main.get(Quantity.KERNEL, {}), max(1, self.info.updates)
+        found = {}
+        for path, update in self.main.get(Quantity.KERNEL_UPDATE, {}).items():
+            move = update.values["root_mean_square"] / steps
+            if move > 0 and path in kernels:
+                size = kernels[path].values["root_mean_square"]
+                found[path] = move / size if size else inf
         return found
 
     def profile(self, quantity: Quantity | str, statistic: str) -> dict[str, float]:
