@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -29,6 +29,8 @@ _MOST = 64  # tensors in a stack
 #: Elements up to which tensors without units are brought to one length: each shape of its own would
 #: have to be traced.
 _PADDED = 1 << 13
+#: Kinds of stacks of which the part of the graph is kept for the next look and the next model.
+_PARTS = 64
 
 
 @dataclass(kw_only=True, slots=True)
@@ -110,16 +112,14 @@ def pack(entries: Iterable[Entry], backend: Any) -> tuple[list[Any], Layout]:
         does.
     """
     arrays, layout = [], []
-    shared: dict[Any, Callable[..., Any]] = {}
     for group in _groups(entries):
         first = group[0][0]
         rows = statistics.rows(signal=first.is_signal, sloped=first.is_sloped)
         # Of an image the rows and columns too; what is short is not sampled.
         trailing = () if _padded_length(first) else tuple(first.tensors[0].shape[1:])
-        key = rows, trailing, len(group), bool(first.units)  # of many groups, many are alike
-        part = partial(_reduce, rows, trailing, backend, bool(first.units))
-        reduce = shared.setdefault(key, backend.shared(part))
-        arrays.extend(reduce(*_stacked([same[0] for same in group])))
+        stacks = _stacked([same[0] for same in group])
+        kinds = tuple(each if each is None else (tuple(each.shape), each.dtype) for each in stacks)
+        arrays.extend(_part(rows, trailing, bool(first.units), kinds, backend)(*stacks))
         taps = tuple(tuple((e.layer, e.quantity, e.depth, e.part) for e in same) for same in group)
         layout.append(_Block(rows=rows, taps=taps, units=first.units))
     return arrays, tuple(layout)
@@ -185,6 +185,21 @@ def _stacked(entries: Sequence[Entry]) -> tuple[Any, ...]:
         return (values,)
     slopes = ops.stack([_matrix(entry, entry.slopes) for entry in entries])
     return values, slopes, ops.array([entry.slope_bound for entry in entries], "float32")
+
+
+@lru_cache(maxsize=_PARTS)
+def _part(
+    rows: tuple[Statistic, ...],
+    trailing: tuple[int | None, ...],
+    by_unit: bool,
+    kinds: tuple[Any, ...],  # shapes and types of its arguments
+    backend: Any,
+) -> Callable[..., list[Any]]:
+    """The part of a graph that reduces stacks of one kind, built once for all looks."""
+    part: Callable[..., list[Any]] = backend.shared(
+        partial(_reduce, rows, trailing, backend, by_unit)
+    )
+    return part
 
 
 def _padded(entry: Entry, more: int) -> Any:
