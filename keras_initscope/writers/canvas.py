@@ -7,6 +7,7 @@ long to import, and measuring does not need it: it is imported here, when a pict
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
 
@@ -52,7 +53,20 @@ def room_for(names: Sequence[str]) -> float:
 
 
 def png_of(figure: Any) -> bytes:
-    """The figure as a PNG file."""
+    """The figure as a PNG file, drawn in a thread of its own.
+
+    Matplotlib's parser of labels leaves exceptions in reference cycles, and they hold on to all
+    that called it: at the end of a fit to the fit, its data and the iterators over it. TensorFlow
+    makes whoever frees such an iterator late wait, up to half a minute. Nobody calls a thread.
+    """
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(_drawn, figure).result()
+    except RuntimeError:  # an interpreter on its way out starts no thread
+        return _drawn(figure)
+
+
+def _drawn(figure: Any) -> bytes:
     data = BytesIO()
     figure.savefig(data, format="png")
     return data.getvalue()

@@ -4,12 +4,15 @@ Training with the monitor is bit-identical to training without it, and nothing i
 """
 
 import functools
+import gc
+import weakref
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, ops
+from keras.src.backend.tensorflow.trainer import TFEpochIterator
 from training import assert_same_training, fresh, train
 
 import keras_initscope as initscope
@@ -278,3 +281,25 @@ def test_nothing_is_left_behind(build, tmp_path):
     # What every fit replaces, with a monitor or without.
     assert changed <= {"history", "stop_training"}
     assert history is not model.history
+
+
+@pytest.mark.parametrize("eager", [False, True], ids=["graph", "eager"])
+def test_the_iterators_of_a_fit_go_with_it(eager, tmp_path, monkeypatch):
+    """And not when garbage is next looked for: TensorFlow then waits for them for long."""
+    made = []
+    original = TFEpochIterator.__init__
+
+    def init(self, *args, **kwargs):
+        made.append(weakref.ref(self))
+        original(self, *args, **kwargs)
+
+    monkeypatch.setattr(TFEpochIterator, "__init__", init)
+    model, (x, y) = small()
+    model.compile("sgd", "mse", jit_compile=False, run_eagerly=eager)
+    gc.disable()
+    try:
+        model.fit(x, y, verbose=0, callbacks=[initscope.VarianceMonitor(tmp_path, update_freq=1)])
+        assert [iterator() for iterator in made] == [None]
+    finally:
+        gc.enable()
+    assert (tmp_path / "report.md").exists()
