@@ -38,7 +38,8 @@ def saturated_units(case: Case) -> Evidence | None:
         if not _rests_at_zero(entry) and entry.tap.layer not in case.outputs
     ]
     flat = sorted([*flat, *bounded(case)], key=lambda entry: entry.tap.depth)
-    found = _beyond(flat, "saturated_fraction", MOST, "saturated")
+    seen = [entry for entry in flat if examples(case, entry) >= FEW]  # one may be far out by chance
+    found = _beyond(seen, "saturated_fraction", MOST, "saturated")
     return found or (_of_slope(flat) if case.is_fresh else None)
 
 

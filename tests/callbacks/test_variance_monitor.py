@@ -357,7 +357,7 @@ def test_theory_is_of_the_weights_and_the_batch_before_training(tmp_path):
 
 def test_theory_where_there_is_none(tmp_path):
     """A shape that is known, and yet nothing to predict from: one example has no common part."""
-    monitor = VarianceMonitor(tmp_path, 4)
+    monitor = VarianceMonitor(tmp_path, 4, on_finding="ignore")
     with pytest.warns(UserWarning, match="draws no prediction for model .*two examples"):
         fit(compiled(), monitor, batch_size=1)
     assert monitor.prediction is None

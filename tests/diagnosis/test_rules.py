@@ -1,5 +1,6 @@
 """Each rule on a network that it is made for, and all of them on networks that are well."""
 
+import keras
 import numpy as np
 import pytest
 from diagnosis_networks import FAULTY, HEALTHY, ONE_CAUSE
@@ -53,3 +54,14 @@ def test_targets_are_blamed_where_all_before_them_is_finite():
     (finding,) = inspect(model, x, targets).findings
     assert finding.code == "N1"
     assert "look at the targets" in finding.message
+
+
+def test_a_few_examples_far_out_say_nothing_of_units():
+    """Two of three units are flat for each of them, as by chance in training by single examples."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, "tanh")])
+    model.add(keras.layers.Dense(1))
+    model.layers[0].set_weights([np.eye(3), np.array([9.0, -9.0, 0.0])])
+    model.compile("sgd", "mse", jit_compile=False)
+    x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    named = [{f.code for f in inspect(model, x[:n], x[:n, :1]).findings} for n in (1, 4, 64)]
+    assert ["U1" in codes for codes in named] == [False, False, True]
