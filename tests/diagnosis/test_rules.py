@@ -10,6 +10,26 @@ from keras_initscope.diagnosis import RULES
 
 #: Rules that need a course of training, or a probe: see `test_training.py`.
 _IN_COURSE = {"D3", "W4"}
+#: Large ones, that take long to trace.
+_LARGE = {
+    "both ways through padding",
+    "convolutions around a bottleneck",
+    "gates that begin shut",
+    "normalized between recurrent layers",
+    "spatial gates",
+    "the same at each step",
+    "three LSTMs on padded words",
+    "GRU on slow trends of 100 steps",
+    "attention saturated by what explodes before",
+    "bytes into a wide layer",
+    "small weights at each step",
+    "unscaled inputs before tanh",
+    *(name for name in ONE_CAUSE if name.startswith(("GRU", "LSTM"))),
+}
+
+
+def _marked(names):
+    return [pytest.param(n, marks=pytest.mark.slow if n in _LARGE else ()) for n in names]
 
 
 def _codes(network):
@@ -18,6 +38,7 @@ def _codes(network):
 
 def test_every_rule_has_its_network():
     assert set(FAULTY) | _IN_COURSE == set(RULES)
+    assert {*HEALTHY, *ONE_CAUSE} > _LARGE
 
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning")
@@ -27,13 +48,13 @@ def test_a_fault_is_named_once(code):
 
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning")
-@pytest.mark.parametrize("name", ONE_CAUSE)
+@pytest.mark.parametrize("name", _marked(ONE_CAUSE))
 def test_one_cause_is_one_finding(name):
     code, network = ONE_CAUSE[name]
     assert _codes(network) == [code]
 
 
-@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize("name", _marked(HEALTHY))
 def test_a_healthy_network_is_left_alone(name):
     assert _codes(HEALTHY[name]) == []
 

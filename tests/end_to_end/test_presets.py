@@ -11,12 +11,8 @@ from keras_initscope import presets
 _SHORT = (
     "he-average",
     "large-weights",
-    "poole-2016",
-    "relu-scale",
     "small-weights",
     "unit-gain",
-    "variance-law",
-    "zigzag",
 )
 
 

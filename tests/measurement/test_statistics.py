@@ -158,12 +158,13 @@ def test_weights_of_many_shapes_are_reduced_together_to_the_numbers_of_each(monk
     shapes = shapes * 8 + [(8_193,), (0, 3)]
     values = [RNG.normal(1.0, 2.0, size=shape).astype(np.float32) for shape in shapes]
     values[1].flat[0], values[6].flat[3], values[12].flat[2] = np.nan, np.inf, 0.0
+    packing._part.cache_clear()  # what was built before would not be built again
     reductions, original = [], packing._reduce
     monkeypatch.setattr(
         packing, "_reduce", lambda *args: (reductions.append(1), original(*args))[1]
     )
     found = measure_stack([ops.array(array) for array in values], Quantity.BIAS)
-    assert len(reductions) <= 8
+    assert 0 < len(reductions) <= 8
     for array, stats in zip(values, found, strict=True):
         assert stats.tap.size == array.size
         assert stats.histogram.total == min(array.size, histograms.SAMPLE)

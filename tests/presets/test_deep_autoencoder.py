@@ -35,8 +35,7 @@ def test_the_claims_tell_a_network_that_learns_from_one_that_does_not():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_whole_protocol_meets_its_claims(seed, tmp_path):
-    result = presets.run("hinton-2006", tmp_path, seed=seed)
+def test_the_claims_hold_with_another_seed(tmp_path):
+    result = presets.run("hinton-2006", tmp_path, seed=1)
     assert [str(verdict) for verdict in result.verdicts if not verdict.met] == []
     assert [path.name for path in result.files] == ["table.csv", "reconstructions.png"]

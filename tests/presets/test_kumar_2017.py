@@ -87,7 +87,7 @@ def test_all_kernels_have_the_variance_of_their_fan_in():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "quick"), [(0, False), (1, True), (2, True), (3, True)])
-def test_only_kumar_trains_with_any_seed(seed, quick):
-    result = presets.run("kumar-2017", seed=seed, quick=quick)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_only_kumar_trains_with_other_seeds(seed):
+    result = presets.run("kumar-2017", seed=seed, quick=True)
     assert [str(verdict) for verdict in result.verdicts if not verdict.met] == []

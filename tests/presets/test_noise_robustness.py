@@ -136,7 +136,6 @@ def test_a_tanh_network_that_is_better_than_relu_overturns_the_claim(tanh, met):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "quick"), [(0, False), (1, True), (2, True)])
-def test_the_claims_hold_with_any_seed(seed, quick):
-    result = presets.run(PRESET, seed=seed, quick=quick)
+def test_the_claims_hold_with_another_seed():
+    result = presets.run(PRESET, seed=1, quick=True)
     assert [str(verdict) for verdict in result.verdicts if not verdict.met] == []

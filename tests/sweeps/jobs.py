@@ -3,6 +3,7 @@
 Its function notes each cell that it is called for, and waits in the third until it may go on.
 """
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ def tell(line):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell has it ignored, too
     from keras_initscope.sweeps import sweep
 
     folder, jobs = sys.argv[1], int(sys.argv[2])
