@@ -54,6 +54,7 @@ def kind_of(model: Any) -> str:
         whole = [model.get_config(), model.get_compile_config()]
         shapes = [(v.shape, v.dtype, v.trainable) for v in model.variables]
         return fingerprint([_without_numbers(whole, names), shapes])
+    # Keras raises the first for classes that define no `get_config`.
     except (NotImplementedError, SweepError, TypeError, ValueError) as error:
         raise AloneError(
             f"nobody can tell by their configuration what they are: {error}"

@@ -96,7 +96,7 @@ def words_of(error: BaseException) -> str:
     """What an exception of the user's says, which may raise another or be no text to be written."""
     try:
         text = str(error)
-    except Exception as second:
+    except Exception as second:  # the user's own class may raise anything
         text = f"(it cannot be shown: its text raises {type(second).__name__})"
     return text.encode(errors="backslashreplace").decode()
 
