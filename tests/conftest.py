@@ -1,6 +1,15 @@
 """For all tests."""
 
 import gc
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: threads would be in the way
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first, or one worker would be left with it in the end."""
+    items.sort(key=lambda item: "whole_protocol" not in item.name)
 
 
 def pytest_collection_finish(session):

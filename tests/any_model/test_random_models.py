@@ -52,10 +52,10 @@ def test_any_model(recipe, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_many_models(part, tmp_path_factory):
-    """Sixty others, in parts that can run side by side."""
+    """Thirty-two others, in parts that can run side by side."""
 
     @seed(part)
-    @settings(max_examples=15, database=None, **{**RUN, "derandomize": False})
+    @settings(max_examples=8, database=None, **{**RUN, "derandomize": False})
     @given(recipe=recipes(jit=8))
     def check(recipe):
         _check(recipe, tmp_path_factory.mktemp("random"))

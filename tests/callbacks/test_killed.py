@@ -14,7 +14,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from keras_initscope.writers import read_jsonlines
 
-KILLS = 20
+KILLS = 10
 #: All else is written each step.
 ONCE = "initscope/model"
 #: Page and JSON text of what is wrong, written where others are true than before.
