@@ -48,7 +48,8 @@ test: install ## Every test that takes minutes, browser and notebooks included
 	@echo "All of it is green. The longer studies: make slow. The numbers: make bench."
 
 slow: install ## The long studies, all presets among them, and the table of what came of those
-	INITSCOPE_PRESETS=$(abspath $(LOGS))/presets $(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+	TF_NUM_INTRAOP_THREADS=1 INITSCOPE_PRESETS=$(abspath $(LOGS))/presets \
+		$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 	$(BIN)/initscope catalogue $(LOGS)/presets --out $(LOGS)/presets.md
 
 bench: install ## Cost of the monitor and of its histograms, side by side

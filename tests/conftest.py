@@ -1,10 +1,6 @@
 """For all tests."""
 
 import gc
-import os
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: threads would be in the way
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items):
