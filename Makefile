@@ -56,7 +56,7 @@ bench: install ## Cost of the monitor and of its histograms, side by side
 	$(BIN)/python -m benchmarks
 
 catalogue: install ## Run every preset in its whole protocol, and write docs/presets.md
-	$(BIN)/initscope run --all --log-dir $(LOGS)/presets || true
+	$(BIN)/initscope run --all --jobs 1 --log-dir $(LOGS)/presets || true
 	$(BIN)/initscope catalogue $(LOGS)/presets --out docs/presets.md
 
 dist: install ## Build the source archive and the wheel

@@ -11,6 +11,9 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -24,11 +27,16 @@ from keras_initscope.inspection.recorded import report_of_run
 from keras_initscope.presets import PresetError, Result
 from keras_initscope.presets.catalogue import write_catalogue
 from keras_initscope.presets.digits import digits
+from keras_initscope.presets.workers import in_processes
 from keras_initscope.records import FitReport, Report
 from keras_initscope.text import aligned, did_you_mean
 from keras_initscope.writers import write_report
 
 _WIDTH = 100  # characters a line
+_JOBS, _JOBS_OF_ALL = 1, 2  # a preset can take gigabytes of memory
+
+#: Of the table of all presets: name, seconds and outcome.
+_Row = tuple[str, str, str]
 
 
 class CommandError(ValueError):
@@ -82,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument(
         "name", metavar="NAME", nargs="?", help="one of those that `initscope list` shows"
     )
-    which.add_argument("--all", action="store_true", help="run all presets, one after another")
+    which.add_argument("--all", action="store_true", help="run all presets, whatever comes of one")
     run.add_argument(
         "--log-dir", metavar="D", help="directory for its files (default: runs/NAME)", type=Path
     )
@@ -91,9 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--jobs",
         metavar="J",
-        help="of several seeds, how many at once; -1: as many as cores (default: %(default)s)",
+        help="of several seeds, or of all presets, how many at once; -1: as many as cores "
+        f"(default: {_JOBS}, with --all {_JOBS_OF_ALL})",
         type=int,
-        default=1,
     )
     run.add_argument("--quick", action="store_true", help="take the shorter protocol")
     run.add_argument(
@@ -160,17 +168,18 @@ def _list(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     if not arguments.all:
         log_dir = arguments.log_dir or Path("runs") / arguments.name
-        return 0 if _run_one(arguments, arguments.name, log_dir).met else 1
+        jobs = _JOBS if arguments.jobs is None else arguments.jobs
+        return 0 if _run_one(arguments, arguments.name, log_dir, jobs).met else 1
     if arguments.set:
         raise CommandError("--set is for one preset: name it, in place of --all.")
     return _run_all(arguments)
 
 
-def _run_one(arguments: argparse.Namespace, name: str, log_dir: Path) -> Result:
+def _run_one(arguments: argparse.Namespace, name: str, log_dir: Path, jobs: int) -> Result:
     values = presets.parsed(name, arguments.set)
     experiment = presets.build(name, arguments.seed, arguments.quick, **values)
     print(f"{name}: {experiment.summary}\n", flush=True)
-    result = experiment.run(arguments.seeds, log_dir, _progress(), arguments.jobs)
+    result = experiment.run(arguments.seeds, log_dir, _progress(), jobs)
     print(f"\n{result}\n")
     print("\n".join(f"wrote {path}" for path in result.files))
     print(_conclusion(result))
@@ -179,26 +188,49 @@ def _run_one(arguments: argparse.Namespace, name: str, log_dir: Path) -> Result:
 
 def _run_all(arguments: argparse.Namespace) -> int:
     """All of them, whatever becomes of one; a table of them at the end, of those there are."""
-    rows: list[tuple[str, str, str]] = []
+    jobs = _JOBS_OF_ALL if arguments.jobs is None else arguments.jobs
+    if jobs < 1 and jobs != -1:
+        raise CommandError(f"--jobs must be 1 or more, or -1 for all cores. Received: {jobs}.")
+    folder, rows = arguments.log_dir or Path("runs"), list[_Row]()
     try:
-        _fill(rows, arguments)
+        if jobs == 1:
+            for name in presets.names():
+                rows.append(_run_one_of_all(arguments, name, folder / name))
+                print(flush=True)
+        else:  # where a process is at home does not matter
+            places = [(name, folder.absolute() / name) for name in presets.names()]
+            calls = [partial(_with_its_text, arguments, *place) for place in places]
+            print(
+                f"{len(calls)} presets, {_at_once(jobs)}; each is told of at its end.\n", flush=True
+            )
+            for row, text in in_processes(calls, jobs, "presets"):
+                rows.append(row)
+                print(text, flush=True)
     finally:
-        print(aligned(("preset", "seconds", "outcome"), rows, (True, False, True)), flush=True)
+        head = ("preset", "seconds", "outcome")
+        print(aligned(head, sorted(rows), (True, False, True)), flush=True)
     return int(any("FAILED" in outcome for _, _, outcome in rows))
 
 
-def _fill(rows: list[tuple[str, str, str]], arguments: argparse.Namespace) -> None:
-    """Run all presets, each of which adds its name, seconds and outcome."""
-    for name in presets.names():
-        started = time.perf_counter()
-        try:
-            result = _run_one(arguments, name, (arguments.log_dir or Path("runs")) / name)
-            outcome = _conclusion(result)
-        except Exception as error:  # the others are run all the same
-            outcome = f"FAILED: {type(error).__name__}: {error}"
-            print(f"{name}: {outcome}", file=sys.stderr)
-        rows.append((name, f"{time.perf_counter() - started:.0f}", outcome))
-        print(flush=True)
+def _at_once(jobs: int) -> str:
+    return "as many at a time as there are cores" if jobs == -1 else f"{jobs} at a time"
+
+
+def _run_one_of_all(arguments: argparse.Namespace, name: str, log_dir: Path) -> _Row:
+    started = time.perf_counter()
+    try:
+        outcome = _conclusion(_run_one(arguments, name, log_dir, jobs=1))
+    except Exception as error:  # the others are run all the same
+        outcome = f"FAILED: {type(error).__name__}: {error}"
+        print(f"{name}: {outcome}", file=sys.stderr)
+    return name, f"{time.perf_counter() - started:.0f}", outcome
+
+
+def _with_its_text(arguments: argparse.Namespace, name: str, log_dir: Path) -> tuple[_Row, str]:
+    """What it prints all in one, for a process beside others."""
+    with redirect_stdout(StringIO()) as text:
+        row = _run_one_of_all(arguments, name, log_dir)
+    return row, text.getvalue()
 
 
 def _catalogue(arguments: argparse.Namespace) -> int:

@@ -468,7 +468,7 @@ def test_ctrl_c_gives_one_line_and_exit_code_130(stopped, in_folder, capsys):
 
 
 def test_ctrl_c_shows_which_were_finished(stopped, in_folder, capsys):
-    assert main(["run", "--all"]) == 130
+    assert main(["run", "--all", "--jobs", "1"]) == 130
     captured = capsys.readouterr()
     assert [line.split()[0] for line in captured.out.splitlines()[-3:]][::2] == ["preset", "breaks"]
     assert captured.err.splitlines()[-1] == "initscope: interrupted."
@@ -488,7 +488,7 @@ def test_a_catalogue_that_cannot_be_written_gives_exit_code_2(two_presets, in_fo
 
 
 def test_all_are_run_whatever_becomes_of_one(two_presets, in_folder, capsys):
-    assert main(["run", "--all"]) == 1
+    assert main(["run", "--all", "--jobs", "1"]) == 1
     shown = capsys.readouterr().out.splitlines()[-2:]
     nothing_claimed = "No expectations: they are about the preset's own parameters."
     assert [line.split() for line in shown] == [
@@ -496,5 +496,22 @@ def test_all_are_run_whatever_becomes_of_one(two_presets, in_folder, capsys):
         ["works", "0", *nothing_claimed.split()],
     ]
     assert Path("runs/works/table.csv").is_file()
+    assert main(["run", "--all", "--jobs", "0"]) == 2
     assert main(["run", "--all", "--set", "depth=3"]) == 2
     assert main(["run", "--all", "works"]) == 2
+
+
+def test_all_are_run_side_by_side(in_folder, monkeypatch, capsys):
+    names = ("missing", "small-weights", "unit-gain")
+    monkeypatch.setattr(presets, "names", lambda: names)
+    assert main(["run", "--all", "--quick", "--seed", "3"]) == 1
+    shown = capsys.readouterr().out.splitlines()
+    outcomes = {line.split()[0]: " ".join(line.split()[2:]) for line in shown[-3:]}
+    assert tuple(outcomes) == names
+    assert outcomes.pop("missing").startswith("FAILED: PresetError: There is no preset")
+    assert set(outcomes.values()) == {"All 5 expectations are met."}
+    for name in outcomes:  # what each says is in one piece
+        begun = shown.index(f"{name}: {presets.get(name).summary}")
+        said = shown[begun : shown.index("All 5 expectations are met.", begun)]
+        assert f"wrote {in_folder}/runs/{name}/table.csv" in said
+        assert not any(line.startswith(f"{other}: ") for line in said[1:] for other in names)

@@ -169,7 +169,19 @@ def _run(
 def _each(order: _Order, runs: list[Run], jobs: int, tell: Progress) -> list[Result]:
     if jobs == 1:
         return [_once(order, each) for each in runs]
-    return in_processes(partial(_once, order), runs, jobs, tell)
+    found: dict[int, Result] = {}
+    calls = [partial(_with_its_lines, order, each.log_dir, each.seed) for each in runs]
+    for result, lines in in_processes(calls, jobs, "seeds"):
+        found[result.seed] = result
+        for line in lines:
+            tell(f"seed {result.seed}: {line}")
+        tell(f"seed {result.seed} is done, {len(found)} of {len(runs)}")
+    return [found[each.seed] for each in runs]
+
+
+def _with_its_lines(order: _Order, log_dir: Path, seed: int) -> tuple[Result, list[str]]:
+    lines: list[str] = []
+    return _once(order, Run(log_dir=log_dir, seed=seed, progress=lines.append)), lines
 
 
 def _once(order: _Order, circumstances: Run) -> Result:
